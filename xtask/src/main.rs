@@ -1,2 +1,58 @@
-//! placeholder
-fn main() {}
+//! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask redis`.
+//!
+//! Each command does its own set-up, says every step it takes, and stops at the first step that
+//! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod check;
+mod redis;
+mod step;
+mod suite;
+
+/// Tasks of the chat workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Checks format, lints and documentation; any warning is an error.
+    Check,
+    /// Runs `check`, then every test, with a real Redis server that is installed when missing.
+    Test {
+        /// Passed on to the test runner, for example the name of one test.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        runner_args: Vec<String>,
+    },
+    /// Finds or installs a Redis server and prints its path.
+    Redis,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Check => check::run(),
+        Task::Test { runner_args } => suite::run(&runner_args),
+        Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the path is what `cargo xtask redis` is asked for"
+)]
+fn print_path(path: &dyn std::fmt::Display) {
+    println!("{path}");
+}
