@@ -110,8 +110,13 @@ mod tests {
     fn a_program_is_found_only_when_it_can_be_executed() {
         let path = || Some(OsString::from("/etc:/bin:/usr/bin"));
         assert!(find_program("sh", path()).is_some_and(|found| found.ends_with("bin/sh")));
-        assert_eq!(find_program("hostname", Some(OsString::from("/etc"))), None);
-        assert_eq!(find_program("passwd", Some(OsString::from("/etc"))), None);
+        let sources = || Some(OsString::from(env!("CARGO_MANIFEST_DIR")));
+        assert_eq!(
+            find_program("Cargo.toml", sources()),
+            None,
+            "a file without the right"
+        );
+        assert_eq!(find_program("src", sources()), None, "a folder");
         assert_eq!(find_program("sh", None), None);
     }
 }
