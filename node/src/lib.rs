@@ -1,1 +1,3 @@
-//! placeholder
+//! A chat node.
+
+pub mod backplane;

@@ -1,0 +1,1 @@
+//! The backplane of a cluster.
