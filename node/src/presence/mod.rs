@@ -1,0 +1,2 @@
+//! presence
+pub mod view;

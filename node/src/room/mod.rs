@@ -1,0 +1,3 @@
+//! room
+pub mod log;
+pub mod follow;
