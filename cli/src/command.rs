@@ -1,0 +1,509 @@
+//! The slash commands: one table, from which parsing, completion and help all come.
+//!
+//! A line that does not begin with `/` is a message; one that begins with `//` is a message that
+//! begins with `/`. Parsing is pure: it never asks in which room anybody is.
+
+use chat_protocol::{RoomName, Text, Topic, UserName};
+use thiserror::Error;
+
+use crate::operation::{Operation, Style};
+
+/// A slash command.
+#[derive(Debug)]
+pub struct Command {
+    /// What is typed after the slash.
+    pub name: &'static str,
+    /// Other words for it.
+    pub aliases: &'static [&'static str],
+    /// What follows it, for people.
+    pub arguments: &'static str,
+    /// What it does, for people.
+    pub about: &'static str,
+    parse: fn(&str) -> Result<Operation, Misuse>,
+}
+
+/// Every command, in the order of the help.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "join",
+        aliases: &["j"],
+        arguments: "ROOM [N]",
+        about: "join a room, with its last N messages; or go back to it",
+        parse: join,
+    },
+    Command {
+        name: "leave",
+        aliases: &["part"],
+        arguments: "[ROOM]",
+        about: "leave this or another room",
+        parse: |rest| {
+            Ok(Operation::Leave {
+                room: optional_room(rest)?,
+            })
+        },
+    },
+    Command {
+        name: "rooms",
+        aliases: &["list"],
+        arguments: "",
+        about: "list the rooms that have members",
+        parse: |rest| nothing(rest, Operation::Rooms),
+    },
+    Command {
+        name: "who",
+        aliases: &["names"],
+        arguments: "[ROOM]",
+        about: "list who is in this or another room",
+        parse: |rest| {
+            Ok(Operation::Members {
+                room: optional_room(rest)?,
+            })
+        },
+    },
+    Command {
+        name: "msg",
+        aliases: &["query"],
+        arguments: "USER [TEXT]",
+        about: "talk to one user alone; without a text, go there",
+        parse: direct,
+    },
+    Command {
+        name: "me",
+        aliases: &[],
+        arguments: "TEXT",
+        about: "say what you do: /me waves",
+        parse: |rest| send(rest, Style::Action),
+    },
+    Command {
+        name: "topic",
+        aliases: &[],
+        arguments: "[TEXT | -]",
+        about: "show or set the topic of this room; - for none",
+        parse: topic,
+    },
+    Command {
+        name: "nick",
+        aliases: &["name"],
+        arguments: "NAME",
+        about: "take another name",
+        parse: |rest| Ok(Operation::Rename { name: user(rest)? }),
+    },
+    Command {
+        name: "ping",
+        aliases: &[],
+        arguments: "",
+        about: "measure the way to the node and back",
+        parse: |rest| nothing(rest, Operation::Ping),
+    },
+    Command {
+        name: "help",
+        aliases: &["h", "?"],
+        arguments: "[COMMAND]",
+        about: "explain the commands",
+        parse: |rest| {
+            Ok(Operation::Help {
+                command: (!rest.is_empty()).then(|| rest.to_owned()),
+            })
+        },
+    },
+    Command {
+        name: "quit",
+        aliases: &["q", "exit"],
+        arguments: "",
+        about: "wait until everything is sent, and leave",
+        parse: |_| Ok(Operation::Quit),
+    },
+];
+
+/// Why a line cannot be done.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub enum CommandError {
+    /// There is no such command.
+    #[error("there is no command /{typed}{}", suggestion(.nearest))]
+    Unknown {
+        /// What was typed, without the slash.
+        typed: String,
+        /// The command meant, perhaps.
+        nearest: Option<&'static str>,
+    },
+    /// The command does not take this.
+    #[error("{problem}; usage: /{name}{}{arguments}", if .arguments.is_empty() { "" } else { " " })]
+    Misuse {
+        /// The command.
+        name: &'static str,
+        /// What it takes.
+        arguments: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The text cannot be sent.
+    #[error("{0}")]
+    Text(#[from] chat_protocol::text::InvalidText),
+}
+
+/// Reads a line as people type it. An empty line is nothing to do.
+///
+/// # Errors
+/// When it is no command, or not used rightly, or no text that can be sent.
+pub fn parse(line: &str) -> Result<Option<Operation>, CommandError> {
+    if line.trim().is_empty() {
+        return Ok(None);
+    }
+    let Some(command) = line.strip_prefix('/') else {
+        return message(line).map(Some);
+    };
+    if command.starts_with('/') {
+        return message(command).map(Some);
+    }
+    let (typed, rest) = command
+        .split_once(char::is_whitespace)
+        .unwrap_or((command, ""));
+    let found = find(typed).ok_or_else(|| CommandError::Unknown {
+        typed: typed.chars().take(TYPED_CHARS_MAX).collect(),
+        nearest: nearest(typed),
+    })?;
+    (found.parse)(rest.trim())
+        .map(Some)
+        .map_err(|Misuse(problem)| CommandError::Misuse {
+            name: found.name,
+            arguments: found.arguments,
+            problem,
+        })
+}
+
+/// Reads a line as a message, whatever it begins with. An empty line is nothing to do.
+///
+/// # Errors
+/// When it is no text that can be sent.
+pub fn parse_raw(line: &str) -> Result<Option<Operation>, CommandError> {
+    if line.trim().is_empty() {
+        Ok(None)
+    } else {
+        message(line).map(Some)
+    }
+}
+
+/// The lines of the help, for all commands or one of them.
+///
+/// # Errors
+/// When there is no such command.
+pub fn help(command: Option<&str>) -> Result<Vec<String>, CommandError> {
+    let Some(typed) = command else {
+        let mut lines: Vec<String> = COMMANDS.iter().map(summary).collect();
+        lines.push("//text sends /text; anything else is a message to the current room".to_owned());
+        return Ok(lines);
+    };
+    let typed = typed.trim_start_matches('/');
+    let found = find(typed).ok_or_else(|| CommandError::Unknown {
+        typed: typed.chars().take(TYPED_CHARS_MAX).collect(),
+        nearest: nearest(typed),
+    })?;
+    let mut lines = vec![summary(found)];
+    if !found.aliases.is_empty() {
+        lines.push(format!("also: /{}", found.aliases.join(", /")));
+    }
+    Ok(lines)
+}
+
+fn find(typed: &str) -> Option<&'static Command> {
+    let typed = typed.to_lowercase();
+    COMMANDS
+        .iter()
+        .find(|command| command.name == typed || command.aliases.contains(&&*typed))
+}
+
+fn summary(command: &Command) -> String {
+    format!(
+        "{:<19} {}",
+        format!("/{} {}", command.name, command.arguments),
+        command.about
+    )
+}
+
+/// The command that somebody meant who typed this, if one is near.
+fn nearest(typed: &str) -> Option<&'static str> {
+    let typed: Vec<char> = typed.to_lowercase().chars().take(TYPED_CHARS_MAX).collect();
+    let words = COMMANDS.iter().flat_map(|command| {
+        command
+            .aliases
+            .iter()
+            .chain([&command.name])
+            .map(|word| (*word, command.name))
+    });
+    words
+        .map(|(word, name)| (distance(&typed, word), word.len(), name))
+        .filter(|(distance, word_len, _)| *distance <= 2 && distance < word_len)
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(.., name)| name)
+}
+
+/// Letters to insert, delete, replace or swap with their neighbour to make one word of the other.
+fn distance(typed: &[char], word: &str) -> usize {
+    let word: Vec<char> = word.chars().collect();
+    let mut before = vec![];
+    let mut row: Vec<usize> = (0..=word.len()).collect();
+    for (i, &a) in typed.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, &b) in word.iter().enumerate() {
+            let mut cost = (row[j] + usize::from(a != b))
+                .min(row[j + 1] + 1)
+                .min(next[j] + 1);
+            if i > 0 && j > 0 && a == word[j - 1] && typed[i - 1] == b {
+                let swapped: &Vec<usize> = &before;
+                cost = cost.min(swapped[j - 1] + 1);
+            }
+            next.push(cost);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[word.len()]
+}
+
+fn suggestion(nearest: &Option<&'static str>) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean /{name}?"),
+        None => "; /help lists them".to_owned(),
+    }
+}
+
+/// What is wrong with a command's arguments.
+struct Misuse(String);
+
+fn message(line: &str) -> Result<Operation, CommandError> {
+    Ok(Operation::Send {
+        room: None,
+        text: line.parse()?,
+        style: Style::Plain,
+    })
+}
+
+fn send(rest: &str, style: Style) -> Result<Operation, Misuse> {
+    Ok(Operation::Send {
+        room: None,
+        text: text(rest)?,
+        style,
+    })
+}
+
+fn join(rest: &str) -> Result<Operation, Misuse> {
+    let (name, count) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let history = match count.trim() {
+        "" => None,
+        count => Some(
+            count
+                .parse()
+                .map_err(|_| Misuse(format!("{count:?} is not a number")))?,
+        ),
+    };
+    Ok(Operation::Join {
+        room: room(name)?,
+        history,
+    })
+}
+
+fn direct(rest: &str) -> Result<Operation, Misuse> {
+    let (name, said) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let said = said.trim();
+    let text = if said.is_empty() {
+        None
+    } else {
+        Some(text(said)?)
+    };
+    Ok(Operation::Direct {
+        user: user(name.trim_start_matches('@'))?,
+        text,
+    })
+}
+
+fn topic(rest: &str) -> Result<Operation, Misuse> {
+    let topic: Topic = match rest {
+        "" => return Ok(Operation::ShowTopic),
+        "-" => Topic::default(),
+        text => text.parse().map_err(|error| Misuse(format!("{error}")))?,
+    };
+    Ok(Operation::SetTopic { room: None, topic })
+}
+
+fn nothing(rest: &str, operation: Operation) -> Result<Operation, Misuse> {
+    if rest.is_empty() {
+        Ok(operation)
+    } else {
+        Err(Misuse("it takes nothing".to_owned()))
+    }
+}
+
+fn room(name: &str) -> Result<RoomName, Misuse> {
+    if name.is_empty() {
+        return Err(Misuse("which room?".to_owned()));
+    }
+    RoomName::parse(name).map_err(|error| Misuse(error.to_string()))
+}
+
+fn optional_room(rest: &str) -> Result<Option<RoomName>, Misuse> {
+    if rest.is_empty() {
+        Ok(None)
+    } else {
+        room(rest).map(Some)
+    }
+}
+
+fn user(name: &str) -> Result<UserName, Misuse> {
+    if name.is_empty() {
+        return Err(Misuse("which name?".to_owned()));
+    }
+    name.parse().map_err(|error| Misuse(format!("{error}")))
+}
+
+fn text(rest: &str) -> Result<Text, Misuse> {
+    rest.parse().map_err(|error| Misuse(format!("{error}")))
+}
+
+/// How much of a mistyped command is looked at and repeated.
+const TYPED_CHARS_MAX: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operation(line: &str) -> Operation {
+        parse(line).unwrap().unwrap()
+    }
+
+    fn refusal(line: &str) -> String {
+        parse(line).unwrap_err().to_string()
+    }
+
+    fn said(text: &str) -> Operation {
+        Operation::Send {
+            room: None,
+            text: text.parse().unwrap(),
+            style: Style::Plain,
+        }
+    }
+
+    #[test]
+    fn lines_are_messages_and_slashes_commands() {
+        assert_eq!(operation("hi /join"), said("hi /join"));
+        assert_eq!(operation("//etc is a place"), said("/etc is a place"));
+        assert_eq!(parse_raw("/etc"), Ok(Some(said("/etc"))));
+        assert_eq!(parse(" \t"), Ok(None));
+        let lobby: RoomName = "lobby".parse().unwrap();
+        assert_eq!(
+            operation("/join #Lobby"),
+            Operation::Join {
+                room: lobby.clone(),
+                history: None
+            }
+        );
+        assert_eq!(
+            operation("/JOIN lobby 5"),
+            Operation::Join {
+                room: lobby.clone(),
+                history: Some(5)
+            }
+        );
+        assert_eq!(operation("/part"), Operation::Leave { room: None });
+        assert_eq!(
+            operation("/names lobby"),
+            Operation::Members { room: Some(lobby) }
+        );
+        let bo: UserName = "bo".parse().unwrap();
+        assert_eq!(
+            operation("/query @bo"),
+            Operation::Direct {
+                user: bo.clone(),
+                text: None
+            }
+        );
+        let text = Some("two  words".parse().unwrap());
+        assert_eq!(
+            operation("/msg bo two  words"),
+            Operation::Direct { user: bo, text }
+        );
+        assert_eq!(operation("/topic"), Operation::ShowTopic);
+        assert_eq!(
+            operation("/topic -"),
+            Operation::SetTopic {
+                room: None,
+                topic: Topic::default()
+            }
+        );
+        assert_eq!(operation("/q"), Operation::Quit);
+        let waves = Operation::Send {
+            room: None,
+            text: "waves".parse().unwrap(),
+            style: Style::Action,
+        };
+        assert_eq!(operation("/me waves"), waves);
+    }
+
+    #[test]
+    fn a_typo_is_answered_with_the_nearest_command() {
+        for (typed, meant) in [
+            ("/jion", "join"),
+            ("/joi", "join"),
+            ("/levae", "leave"),
+            ("/parrt", "leave"),
+            ("/tpoic x", "topic"),
+            ("/hlep", "help"),
+            ("/nik", "nick"),
+            ("/qiut", "quit"),
+            ("/mgs", "msg"),
+        ] {
+            let refusal = refusal(typed);
+            assert!(
+                refusal.ends_with(&format!("; did you mean /{meant}?")),
+                "{typed}: {refusal}"
+            );
+        }
+        assert_eq!(
+            refusal("/frobnicate"),
+            "there is no command /frobnicate; /help lists them"
+        );
+        assert_eq!(refusal("/ join"), "there is no command /; /help lists them");
+    }
+
+    #[test]
+    fn misuse_names_the_usage() {
+        assert_eq!(refusal("/join"), "which room?; usage: /join ROOM [N]");
+        assert_eq!(
+            refusal("/join a many"),
+            "\"many\" is not a number; usage: /join ROOM [N]"
+        );
+        assert_eq!(refusal("/rooms x"), "it takes nothing; usage: /rooms");
+        assert!(refusal("/nick [SERVER]").contains("'[' cannot be there; usage: /nick NAME"));
+        assert!(refusal("/me").contains("usage: /me TEXT"));
+        assert_eq!(refusal(&"x".repeat(5000)), "5000 bytes, limit 4096");
+    }
+
+    #[test]
+    fn help_is_the_table() {
+        let lines = help(None).unwrap();
+        for command in COMMANDS {
+            assert!(
+                lines
+                    .iter()
+                    .any(|line| line.starts_with(&format!("/{} ", command.name)))
+            );
+        }
+        assert_eq!(help(Some("/part")).unwrap()[1], "also: /part");
+        assert!(
+            help(Some("jion"))
+                .unwrap_err()
+                .to_string()
+                .contains("did you mean /join?")
+        );
+    }
+
+    #[test]
+    fn no_two_commands_share_a_word() {
+        let mut words: Vec<&str> = COMMANDS
+            .iter()
+            .flat_map(|command| command.aliases.iter().copied().chain([command.name]))
+            .collect();
+        words.sort_unstable();
+        let len = words.len();
+        words.dedup();
+        assert_eq!(words.len(), len);
+    }
+}

@@ -1,0 +1,84 @@
+//! What a user can ask for, whatever way it was written: as a command, a line, or JSON.
+
+use chat_protocol::{RoomName, Text, Topic, UserName};
+
+/// Something to do.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Operation {
+    /// Say something.
+    Send {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+        /// What.
+        text: Text,
+        /// Whether it is something the author does, as in `* ann waves`.
+        style: Style,
+    },
+    /// Join a room, or go back to a joined one.
+    Join {
+        /// Which.
+        room: RoomName,
+        /// How many past messages to ask for; none for the default.
+        history: Option<u32>,
+    },
+    /// Leave a room.
+    Leave {
+        /// Which; none for the current room.
+        room: Option<RoomName>,
+    },
+    /// Ask which rooms have members.
+    Rooms,
+    /// Ask who is in a room.
+    Members {
+        /// Which; none for the current room.
+        room: Option<RoomName>,
+    },
+    /// Talk to one user alone.
+    Direct {
+        /// To whom.
+        user: UserName,
+        /// What; none to go there without saying anything.
+        text: Option<Text>,
+    },
+    /// Set a room's topic.
+    SetTopic {
+        /// Which; none for the current room.
+        room: Option<RoomName>,
+        /// The topic; empty for none.
+        topic: Topic,
+    },
+    /// Show the current room's topic.
+    ShowTopic,
+    /// Take another name.
+    Rename {
+        /// The name wanted.
+        name: UserName,
+    },
+    /// Measure the way to the node and back.
+    Ping,
+    /// Explain the commands.
+    Help {
+        /// One of them; none for all.
+        command: Option<String>,
+    },
+    /// Wait for the acks of what was sent, and end.
+    Quit,
+}
+
+/// How a message is meant.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Style {
+    /// It is said.
+    Plain,
+    /// It is done.
+    Action,
+}
+
+/// Something to do, and what ties the answer to it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// Comes back in the answer; chosen by who asks.
+    pub reference: Option<String>,
+    /// What to do.
+    pub operation: Operation,
+}
