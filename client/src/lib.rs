@@ -1,1 +1,75 @@
-//! placeholder
+//! SDK of the chat: connect to a cluster, join rooms, publish, receive, and go on after faults.
+//!
+//! ```no_run
+//! use chat_client::{Client, Event, Start};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // Two nodes of one cluster: when one goes away the client moves to the other by itself.
+//! let (client, mut events) =
+//!     Client::builder().target("8081").target("8082").name("ann").connect().await?;
+//! let lobby = client.join("lobby", Start::Last(20)).await?;
+//! let delivery = lobby.publish_text("hello")?;
+//! println!("in the log at {}", delivery.await?);
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         Event::Message { room, message, own: false, .. } => {
+//!             println!("#{room} <{}> {:?}", message.author.name, message.content);
+//!         }
+//!         Event::Notice { notice, .. } => println!("* {}", notice.text),
+//!         Event::Closed { .. } => break,
+//!         _ => {}
+//!     }
+//! }
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//! * A [`Delivery`] that resolves to a cursor means: the message is in the room's log.
+//! * A published message is sent until a node answered, over reconnects and other nodes, with the
+//!   same nonce: it is in the log once. Messages to a room keep their order.
+//! * The events of a room are the entries of its log, each once, in order, over reconnects. Where
+//!   entries cannot be had any more, [`Event::Gap`] says so.
+//! * Every queue is bounded. An application that does not read makes its node wait, and nobody else.
+//!
+//! # Shape
+//! One task, the driver, owns the connection. Handles ([`Client`], [`Room`]) send it commands;
+//! messages wait in a queue both share; [`Events`] is a queue from the lanes to the application.
+
+mod backoff;
+mod builder;
+mod client;
+mod command;
+mod delivery;
+mod driver;
+mod error;
+mod event;
+mod events;
+mod lock;
+mod outgoing;
+mod own;
+mod room;
+mod session;
+mod target;
+pub mod trust;
+
+pub use chat_protocol as protocol;
+pub use chat_protocol::client::Start;
+pub use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, PresenceChange};
+pub use chat_protocol::node::{MemberPage, RoomSummary};
+
+pub use crate::builder::Builder;
+pub use crate::client::{Client, ConnectionStats, MEMBERS_LEN_MAX, ROOMS_LEN_MAX};
+pub use crate::command::REQUEST_TIMEOUT;
+pub use crate::delivery::Delivery;
+pub use crate::error::{ConnectError, PublishError, RequestError};
+pub use crate::event::{Disconnect, Event};
+pub use crate::events::{EVENTS_LEN_MAX, Events};
+pub use crate::room::{Room, RoomSnapshot};
+pub use crate::session::{InvalidTicket, MessageId, SessionTicket, Welcomed};
+pub use crate::target::{DEFAULT_PORT, InvalidTarget, Target};
+pub use crate::trust::{Fingerprint, Trust, TrustError, certs_dir};
+
+/// Messages of a client that may wait for their acks, over all rooms.
+pub const PUBLISHES_LEN_MAX: usize = 1024;
