@@ -1,0 +1,320 @@
+//! The command line and the environment, read once at the start.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, io};
+
+use chat_protocol::limits::HISTORY_LEN_MAX;
+use chat_protocol::{RoomName, UserName};
+use clap::{Parser, ValueEnum};
+
+use crate::exit::EXIT_CODES;
+use crate::palette::Palette;
+
+/// Chat in the terminal, in a pipe, or as JSON lines.
+///
+/// On a terminal: type a message, Enter sends it; /help lists the commands. In a pipe every line
+/// of standard input is a message, and what is said in the rooms goes to standard output; the end
+/// of input waits for the acks of what was sent.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "chat-cli", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    /// Nodes to connect to: PORT, HOST, HOST:PORT or quic://HOST:PORT. When one is gone the
+    /// session moves on to another by itself.
+    #[arg(
+        value_name = "TARGET",
+        env = "CHAT_TARGET",
+        value_delimiter = ',',
+        default_value = "8081"
+    )]
+    pub targets: Vec<String>,
+
+    /// Your name. A name that is taken gets a suffix. [default: $USER]
+    #[arg(long, short, env = "CHAT_NAME", value_name = "NAME")]
+    pub name: Option<UserName>,
+
+    /// A room to join; may be repeated. What you type goes to the first.
+    #[arg(long = "room", short, env = "CHAT_ROOM", value_name = "ROOM", value_delimiter = ',', default_value = "lobby", value_parser = RoomName::parse)]
+    pub rooms: Vec<RoomName>,
+
+    /// How many past messages to show of each room. [default: 20 on a terminal, 0 in a pipe]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(HISTORY_LEN_MAX)))]
+    pub history: Option<u32>,
+
+    /// Plain lines, also on a terminal.
+    #[arg(long, conflicts_with = "json")]
+    pub plain: bool,
+
+    /// JSON lines: events to standard output, operations from standard input.
+    #[arg(long)]
+    pub json: bool,
+
+    /// In a pipe, send every line as it is, also those that begin with a slash.
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+
+    /// Trust nodes with a certificate of this authority (PEM), and no others.
+    #[arg(long, env = "CHAT_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// Trust the one node whose certificate has this SHA-256, in hex. Stronger than --ca.
+    #[arg(long, env = "CHAT_PIN", value_name = "SHA256")]
+    pub pin: Option<String>,
+
+    /// Where the development certificates are. They are trusted for this machine only.
+    #[arg(long, env = "CHAT_CERTS", value_name = "DIR")]
+    pub certs: Option<PathBuf>,
+
+    /// How long to try to reach a node at the start.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "3s")]
+    pub connect_timeout: Duration,
+
+    /// How long to wait at the end for the acks of what was sent.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
+    pub ack_timeout: Duration,
+
+    /// How long to keep reading the rooms after the end of input.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "0s")]
+    pub linger: Duration,
+
+    /// Whether to use colours; auto also respects NO_COLOR.
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+
+    /// Log to standard error what the connection does; twice for every frame.
+    #[arg(long, short, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Whether to use colours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal that can, unless NO_COLOR is set.
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// No escape codes at all.
+    Never,
+}
+
+/// What the program is connected to, as far as it changes how it speaks.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Surroundings {
+    /// Whether standard input is a terminal.
+    pub stdin_is_terminal: bool,
+    /// Whether standard output is a terminal.
+    pub stdout_is_terminal: bool,
+    /// Whether NO_COLOR is set, and not empty.
+    pub no_color: bool,
+    /// Whether the terminal understands nothing but lines.
+    pub is_dumb: bool,
+    /// The user's name on this machine.
+    pub user: Option<String>,
+}
+
+impl Surroundings {
+    /// What is around this process.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let var = |name| {
+            env::var(name)
+                .ok()
+                .filter(|value: &String| !value.is_empty())
+        };
+        Self {
+            stdin_is_terminal: io::stdin().is_terminal(),
+            stdout_is_terminal: io::stdout().is_terminal(),
+            no_color: var("NO_COLOR").is_some(),
+            is_dumb: var("TERM").is_none_or(|term| term == "dumb"),
+            user: var("USER"),
+        }
+    }
+}
+
+/// How the program speaks and listens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// With people, on a terminal.
+    Interactive,
+    /// With programs and files, line by line.
+    Plain,
+    /// With programs, in JSON.
+    Json,
+}
+
+impl Args {
+    /// How to speak, here.
+    #[must_use]
+    pub const fn mode(&self, around: &Surroundings) -> Mode {
+        match (
+            self.json,
+            self.plain,
+            around.stdin_is_terminal && around.stdout_is_terminal,
+        ) {
+            (true, ..) => Mode::Json,
+            (false, false, true) => Mode::Interactive,
+            _ => Mode::Plain,
+        }
+    }
+
+    /// How many past messages to ask for when joining a room.
+    #[must_use]
+    pub fn history_len(&self, around: &Surroundings) -> u32 {
+        let is_watched = around.stdin_is_terminal && around.stdout_is_terminal && !self.json;
+        self.history
+            .unwrap_or(if is_watched { HISTORY_LEN_WATCHED } else { 0 })
+    }
+
+    /// The name to ask for; none lets the node choose.
+    #[must_use]
+    pub fn wanted_name(&self, around: &Surroundings) -> Option<UserName> {
+        let user = || around.user.as_ref().and_then(|user| user.parse().ok());
+        self.name.clone().or_else(user)
+    }
+
+    /// Whether to use colours, here.
+    #[must_use]
+    pub const fn palette(&self, around: &Surroundings) -> Palette {
+        let can = around.stdout_is_terminal && !around.no_color && !around.is_dumb;
+        match self.color {
+            ColorWhen::Always => Palette::Colour,
+            ColorWhen::Auto if can => Palette::Colour,
+            ColorWhen::Auto | ColorWhen::Never => Palette::Bare,
+        }
+    }
+}
+
+/// Past messages shown when somebody watches: about a screen of them.
+const HISTORY_LEN_WATCHED: u32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn args(line: &str) -> Args {
+        Args::try_parse_from(["chat-cli"].into_iter().chain(line.split_whitespace())).unwrap()
+    }
+
+    fn refusal(line: &str) -> String {
+        Args::try_parse_from(["chat-cli"].into_iter().chain(line.split_whitespace()))
+            .unwrap_err()
+            .to_string()
+    }
+
+    fn around(stdin_is_terminal: bool, stdout_is_terminal: bool) -> Surroundings {
+        Surroundings {
+            stdin_is_terminal,
+            stdout_is_terminal,
+            no_color: false,
+            is_dumb: false,
+            user: Some("ann".to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        Args::command().debug_assert();
+        let help = Args::command().render_long_help().to_string();
+        for word in [
+            "CHAT_TARGET",
+            "CHAT_NAME",
+            "CHAT_ROOM",
+            "CHAT_CERTS",
+            "CHAT_CA",
+            "CHAT_PIN",
+            "NO_COLOR",
+            "Exit codes",
+        ] {
+            assert!(help.contains(word), "{word} is not in the help");
+        }
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        let default = args("");
+        assert_eq!(default.targets, ["8081"]);
+        assert_eq!(default.rooms, ["lobby".parse().unwrap()]);
+        assert_eq!(default.connect_timeout, Duration::from_secs(3));
+        let full = args(
+            "8081,node:9000 quic://other --name bo --room #Dev --room ops --history 5 --json --linger 2s",
+        );
+        assert_eq!(full.targets, ["8081", "node:9000", "quic://other"]);
+        assert_eq!(full.rooms, ["dev".parse().unwrap(), "ops".parse().unwrap()]);
+        assert_eq!(
+            (full.history, full.json, full.linger),
+            (Some(5), true, Duration::from_secs(2))
+        );
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        assert!(refusal("--name [SERVER]").contains("'[' cannot be there"));
+        assert!(refusal("--room a{b").contains("'{' cannot be there"));
+        assert!(refusal("--history 1001").contains("1001"));
+        assert!(refusal("--plain --json").contains("cannot be used with"));
+        assert!(refusal("--linger soon").contains("soon"));
+        assert!(refusal("--color pink").contains("pink"));
+    }
+
+    #[test]
+    fn the_mode_follows_the_terminal() {
+        for (line, stdin, stdout, mode, history_len) in [
+            ("", true, true, Mode::Interactive, 20),
+            ("", false, true, Mode::Plain, 0),
+            ("", true, false, Mode::Plain, 0),
+            ("--plain", true, true, Mode::Plain, 20),
+            ("--json", true, true, Mode::Json, 0),
+            ("--json --history 7", false, false, Mode::Json, 7),
+            ("--history 0", true, true, Mode::Interactive, 0),
+        ] {
+            let around = around(stdin, stdout);
+            assert_eq!(args(line).mode(&around), mode, "{line} {around:?}");
+            assert_eq!(
+                args(line).history_len(&around),
+                history_len,
+                "{line} {around:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn colours_need_a_terminal_that_wants_them() {
+        let terminal = around(true, true);
+        assert_eq!(args("").palette(&terminal), Palette::Colour);
+        assert_eq!(args("--color never").palette(&terminal), Palette::Bare);
+        assert_eq!(args("").palette(&around(true, false)), Palette::Bare);
+        assert_eq!(
+            args("--color always").palette(&around(true, false)),
+            Palette::Colour
+        );
+        assert_eq!(
+            args("").palette(&Surroundings {
+                no_color: true,
+                ..terminal.clone()
+            }),
+            Palette::Bare
+        );
+        assert_eq!(
+            args("").palette(&Surroundings {
+                is_dumb: true,
+                ..terminal
+            }),
+            Palette::Bare
+        );
+    }
+
+    #[test]
+    fn the_name_is_the_users_if_it_can_be() {
+        let ann = around(true, true);
+        assert_eq!(args("").wanted_name(&ann), "ann".parse().ok());
+        assert_eq!(args("--name bo").wanted_name(&ann), "bo".parse().ok());
+        let odd = Surroundings {
+            user: Some("DOMAIN\\ann".to_owned()),
+            ..ann
+        };
+        assert_eq!(args("").wanted_name(&odd), None);
+    }
+}
