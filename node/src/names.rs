@@ -13,10 +13,18 @@ use unicode_normalization::UnicodeNormalization;
 #[must_use]
 pub fn key(name: &str) -> String {
     let composed: String = name.nfkc().collect();
-    let folded: String = unicode_security::skeleton(&composed).flat_map(char::to_lowercase).collect();
+    let folded: String = unicode_security::skeleton(&composed)
+        .flat_map(char::to_lowercase)
+        .collect();
     // Lower case can make new look-alikes (a capital of another script), so once more.
     unicode_security::skeleton(&folded)
-        .map(|letter| if matches!(letter, 'i' | '1' | '|' | 'ı') { 'l' } else { letter })
+        .map(|letter| {
+            if matches!(letter, 'i' | '1' | '|' | 'ı') {
+                'l'
+            } else {
+                letter
+            }
+        })
         .collect()
 }
 
@@ -24,7 +32,11 @@ pub fn key(name: &str) -> String {
 /// around it (`_SERVER_`, `admin2`).
 #[must_use]
 pub fn is_reserved(name: &UserName) -> bool {
-    let letters: String = name.as_str().chars().filter(|letter| letter.is_alphabetic()).collect();
+    let letters: String = name
+        .as_str()
+        .chars()
+        .filter(|letter| letter.is_alphabetic())
+        .collect();
     let key = key(&letters);
     RESERVED.iter().any(|word| self::key(word) == key)
 }
@@ -33,8 +45,11 @@ pub fn is_reserved(name: &UserName) -> bool {
 #[must_use]
 pub fn suffixed(name: &UserName, attempt: u32) -> UserName {
     let suffix = format!("-{}", attempt.saturating_add(1));
-    let mut base: String =
-        name.as_str().chars().take(USER_NAME_CHARS_MAX - suffix.chars().count()).collect();
+    let mut base: String = name
+        .as_str()
+        .chars()
+        .take(USER_NAME_CHARS_MAX - suffix.chars().count())
+        .collect();
     loop {
         match UserName::try_from(format!("{base}{suffix}")) {
             Ok(name) => return name,
@@ -49,8 +64,21 @@ pub fn suffixed(name: &UserName, attempt: u32) -> UserName {
 
 /// Words people take for the server's voice.
 const RESERVED: &[&str] = &[
-    "server", "system", "admin", "administrator", "root", "node", "notice", "moderator",
-    "operator", "support", "everyone", "all", "here", "channel", "chat",
+    "server",
+    "system",
+    "admin",
+    "administrator",
+    "root",
+    "node",
+    "notice",
+    "moderator",
+    "operator",
+    "support",
+    "everyone",
+    "all",
+    "here",
+    "channel",
+    "chat",
 ];
 
 #[cfg(test)]
@@ -81,7 +109,16 @@ mod tests {
 
     #[test]
     fn the_server_cannot_be_imitated() {
-        for taken in ["server", "SERVER", "Sеrver", "_system_", "admin2", "Root", "server-1", "a.d.m.i.n"] {
+        for taken in [
+            "server",
+            "SERVER",
+            "Sеrver",
+            "_system_",
+            "admin2",
+            "Root",
+            "server-1",
+            "a.d.m.i.n",
+        ] {
             assert!(is_reserved(&name(taken)), "{taken}");
         }
         for free in ["ann", "observer", "nodejs", "chatty"] {
@@ -92,7 +129,10 @@ mod tests {
     #[test]
     fn a_suffix_always_fits() {
         assert_eq!(suffixed(&name("ann"), 1).as_str(), "ann-2");
-        assert_eq!(suffixed(&name(&"x".repeat(32)), 9).as_str(), format!("{}-10", "x".repeat(29)));
+        assert_eq!(
+            suffixed(&name(&"x".repeat(32)), 9).as_str(),
+            format!("{}-10", "x".repeat(29))
+        );
         let wide = name(&"田".repeat(21));
         assert!(suffixed(&wide, 1).as_str().ends_with("-2"));
     }

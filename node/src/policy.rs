@@ -40,13 +40,19 @@ impl Refusal {
     /// A refusal whose code says it all.
     #[must_use]
     pub fn of(code: ErrorCode) -> Self {
-        Self { code, detail: code.text().to_owned() }
+        Self {
+            code,
+            detail: code.text().to_owned(),
+        }
     }
 
     /// A refusal with a detail of its own.
     #[must_use]
     pub fn because(code: ErrorCode, detail: impl ToString) -> Self {
-        Self { code, detail: detail.to_string() }
+        Self {
+            code,
+            detail: detail.to_string(),
+        }
     }
 }
 
@@ -56,6 +62,9 @@ pub struct Open;
 
 impl Policy for Open {
     fn admit(&self, _: &Hello) -> Result<Grant, Refusal> {
-        Ok(Grant { account: None, permissions: Permissions::USER })
+        Ok(Grant {
+            account: None,
+            permissions: Permissions::USER,
+        })
     }
 }

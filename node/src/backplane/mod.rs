@@ -150,7 +150,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the backplane does not answer.
-    fn claim<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<Claimed, ReadError>>;
+    fn claim<'a>(&'a self, key: &'a str, claim: Claim)
+    -> BoxFuture<'a, Result<Claimed, ReadError>>;
 
     /// Gives a key back, if exactly this claim holds it.
     ///
@@ -315,7 +316,11 @@ impl Block {
             at += bounds.end;
             ends.push(u32::try_from(at).map_err(|_| DamagedBlock::Size)?);
         }
-        if ends.len() == len { Ok(ends) } else { Err(DamagedBlock::Numbers) }
+        if ends.len() == len {
+            Ok(ends)
+        } else {
+            Err(DamagedBlock::Numbers)
+        }
     }
 
     /// The part of the block after `seq`; `None` when nothing is left.

@@ -1,2 +1,480 @@
-//! presence
+//! Who is where in the cluster: what this node says of itself, and what it believes of others.
+//!
+//! Each node registers its sessions and their rooms in the backplane under its own lease, and
+//! tells the others about changes by gossip. Gossip may be lost: every heartbeat carries the
+//! version of the registry, and a node that sees another version than it has reads the registry.
+//! When a lease ends, everything its node said ends in one step. So presence is a hint that
+//! converges, and it never stands in the way of a message.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat_protocol::NodeName;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
 pub mod view;
+
+use crate::backplane::{Backplane, Lease, NodeId, ReadError, RegistryChanges};
+use view::{Change, Fact, FactKey, View};
+
+/// What nodes know and say of each other.
+#[derive(Debug)]
+pub struct Presence {
+    node: NodeId,
+    card: Card,
+    lease: Duration,
+    view: Mutex<View>,
+    /// Locked before `view` where both are.
+    own: Mutex<Own>,
+    peers: Mutex<HashMap<NodeId, Peer>>,
+    /// Set when there is something to write or to read.
+    changed: Notify,
+}
+
+/// How a node introduces itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Card {
+    /// Its name.
+    pub name: NodeName,
+    /// Where clients reach it, as `host:port`.
+    pub address: String,
+}
+
+/// What this node has to write.
+#[derive(Debug)]
+struct Own {
+    /// Version of the registry as written.
+    version: u64,
+    /// Changes since, by key; `None` removes.
+    changes: HashMap<FactKey, Option<Fact>>,
+    /// Everything is to be written anew.
+    reset: bool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    card: Option<Card>,
+    /// Version of the registry as known here; `None` when it was never read.
+    version: Option<u64>,
+    /// Another version was seen.
+    is_stale: bool,
+}
+
+/// What nodes tell each other. Variants are only ever appended.
+#[derive(Debug, Deserialize, Serialize)]
+enum Gossip {
+    /// The node is there, and its registry has this version.
+    Heartbeat { node: u64, version: u64, card: Card },
+    /// The registry went from one version to another by these changes.
+    Delta {
+        node: u64,
+        from: u64,
+        version: u64,
+        set: Vec<(Bytes, Bytes)>,
+        remove: Vec<Bytes>,
+    },
+    /// The node leaves.
+    Gone { node: u64 },
+}
+
+impl Presence {
+    /// Presence of a node that has said nothing yet.
+    #[must_use]
+    pub fn new(node: NodeId, card: Card, lease: Duration) -> Self {
+        Self {
+            node,
+            card,
+            lease,
+            view: Mutex::default(),
+            own: Mutex::new(Own {
+                version: 0,
+                changes: HashMap::new(),
+                reset: true,
+            }),
+            peers: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// This node says something is so. Returns what people here should be told; others hear of it
+    /// within a tick.
+    pub fn assert(&self, fact: Fact) -> Vec<Change> {
+        let mut own = lock(&self.own);
+        let changes = lock(&self.view).assert(self.node, fact.clone());
+        own.changes.insert(fact.key(), Some(fact));
+        self.changed.notify_one();
+        changes
+    }
+
+    /// This node says something is no longer so. Returns what people here should be told.
+    pub fn retract(&self, key: FactKey) -> Vec<Change> {
+        let mut own = lock(&self.own);
+        let changes = lock(&self.view).retract(self.node, &key);
+        own.changes.insert(key, None);
+        self.changed.notify_one();
+        changes
+    }
+
+    /// What is believed now. Hold it for a few steps only.
+    pub fn view(&self) -> MutexGuard<'_, View> {
+        lock(&self.view)
+    }
+
+    /// Where clients reach other nodes.
+    #[must_use]
+    pub fn other_nodes(&self) -> Vec<String> {
+        let peers = lock(&self.peers);
+        peers
+            .values()
+            .filter_map(|peer| Some(peer.card.as_ref()?.address.clone()))
+            .collect()
+    }
+
+    /// Hears what a node said. Returns what people here should be told.
+    pub fn on_gossip(&self, gossip: &[u8]) -> Vec<Change> {
+        match postcard::from_bytes(gossip) {
+            Ok(Gossip::Heartbeat {
+                node,
+                version,
+                card,
+            }) if node != self.node.0 => {
+                let mut peers = lock(&self.peers);
+                let Some(peer) = peer(&mut peers, NodeId(node)) else {
+                    return Vec::new();
+                };
+                if peer.card.is_none() {
+                    info!(node = %card.name, address = %card.address, "another node is there");
+                }
+                peer.card = Some(card);
+                if peer.version != Some(version) {
+                    peer.is_stale = true;
+                    self.changed.notify_one();
+                }
+                Vec::new()
+            }
+            Ok(Gossip::Delta {
+                node,
+                from,
+                version,
+                set,
+                remove,
+            }) if node != self.node.0 => {
+                let node = NodeId(node);
+                let mut peers = lock(&self.peers);
+                let Some(peer) = peer(&mut peers, node) else {
+                    return Vec::new();
+                };
+                if peer.version != Some(from) {
+                    peer.is_stale = true;
+                    self.changed.notify_one();
+                    return Vec::new();
+                }
+                peer.version = Some(version);
+                drop(peers);
+                let mut view = lock(&self.view);
+                let mut changes = Vec::new();
+                for (key, value) in set {
+                    if let Some(fact) = Fact::from_entry(&key, &value) {
+                        changes.extend(view.assert(node, fact));
+                    }
+                }
+                for key in remove {
+                    if let Some(key) = FactKey::from_bytes(&key) {
+                        changes.extend(view.retract(node, &key));
+                    }
+                }
+                changes
+            }
+            Ok(Gossip::Gone { node }) if node != self.node.0 => self.forget(NodeId(node)),
+            Ok(_) => Vec::new(),
+            Err(error) => {
+                debug!(%error, "gossip of a later version, or damaged");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Gossip may have been lost: what others registered is read again.
+    pub fn on_missed(&self) {
+        lock(&self.peers)
+            .values_mut()
+            .for_each(|peer| peer.is_stale = true);
+        self.changed.notify_one();
+    }
+
+    /// Returns when there is something to write or read. Cancel safe.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Writes what this node has to say. Nothing is lost when it fails: the next call says it.
+    ///
+    /// # Errors
+    /// When the backplane does not answer.
+    pub async fn write(&self, backplane: &dyn Backplane) -> Result<(), ReadError> {
+        loop {
+            let Some((changes, from, taken)) = self.take_changes() else {
+                return Ok(());
+            };
+            let gossip = self.delta(&changes, from);
+            match backplane
+                .write_registry(self.node, self.lease, &changes, gossip)
+                .await
+            {
+                Ok(Lease::Kept) => lock(&self.own).version = changes.version,
+                Ok(Lease::Lost) => {
+                    warn!("the lease had ended; everything is registered anew");
+                    let mut own = lock(&self.own);
+                    own.version = changes.version;
+                    own.reset = true;
+                }
+                Err(error) => {
+                    let mut own = lock(&self.own);
+                    // It may have been written: never use that version for anything else.
+                    own.version = changes.version;
+                    own.reset |= changes.reset;
+                    for (key, fact) in taken {
+                        own.changes.entry(key).or_insert(fact);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Renews the lease.
+    ///
+    /// # Errors
+    /// When the backplane does not answer.
+    pub async fn renew(&self, backplane: &dyn Backplane) -> Result<(), ReadError> {
+        let version = lock(&self.own).version;
+        let heartbeat = Gossip::Heartbeat {
+            node: self.node.0,
+            version,
+            card: self.card.clone(),
+        };
+        if backplane
+            .renew(self.node, self.lease, encode(&heartbeat))
+            .await?
+            == Lease::Lost
+        {
+            lock(&self.own).reset = true;
+            self.write(backplane).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares what is believed with the leases and registries there are. Returns what people here
+    /// should be told.
+    ///
+    /// # Errors
+    /// When the backplane does not answer.
+    pub async fn compare(&self, backplane: &dyn Backplane) -> Result<Vec<Change>, ReadError> {
+        let alive: HashSet<NodeId> = backplane.nodes().await?.into_iter().collect();
+        let mut changes = Vec::new();
+        let known: Vec<NodeId> = lock(&self.peers).keys().copied().collect();
+        for node in known.into_iter().filter(|node| !alive.contains(node)) {
+            changes.extend(self.forget(node));
+        }
+        for node in alive.into_iter().filter(|node| *node != self.node) {
+            let mut peers = lock(&self.peers);
+            if let Some(peer) = peer(&mut peers, node) {
+                peer.is_stale |= peer.version.is_none();
+            }
+        }
+        changes.extend(self.read_stale(backplane).await?);
+        Ok(changes)
+    }
+
+    /// Reads the registries that are known to have changed. Returns what people here should be
+    /// told.
+    ///
+    /// # Errors
+    /// When the backplane does not answer.
+    pub async fn read_stale(&self, backplane: &dyn Backplane) -> Result<Vec<Change>, ReadError> {
+        let stale: Vec<NodeId> = lock(&self.peers)
+            .iter()
+            .filter(|(_, peer)| peer.is_stale)
+            .map(|(node, _)| *node)
+            .collect();
+        let mut changes = Vec::new();
+        for node in stale {
+            match backplane.read_registry(node).await? {
+                Some(registry) => {
+                    let mut peers = lock(&self.peers);
+                    let Some(peer) = peers.get_mut(&node) else {
+                        continue;
+                    };
+                    peer.version = Some(registry.version);
+                    peer.is_stale = false;
+                    drop(peers);
+                    changes.extend(lock(&self.view).replace_node(node, &registry));
+                }
+                None => changes.extend(self.forget(node)),
+            }
+        }
+        Ok(changes)
+    }
+
+    /// This node leaves: ends its lease.
+    ///
+    /// # Errors
+    /// When the backplane does not answer; the lease then ends by itself.
+    pub async fn resign(&self, backplane: &dyn Backplane) -> Result<(), ReadError> {
+        backplane
+            .resign(self.node, encode(&Gossip::Gone { node: self.node.0 }))
+            .await
+    }
+
+    fn forget(&self, node: NodeId) -> Vec<Change> {
+        if let Some(peer) = lock(&self.peers).remove(&node) {
+            let name = peer.card.map(|card| card.name.to_string());
+            info!(
+                node = name.as_deref().unwrap_or("unknown"),
+                "another node is gone"
+            );
+        }
+        lock(&self.view).remove_node(node)
+    }
+
+    #[expect(
+        clippy::type_complexity,
+        reason = "what goes back when the write fails"
+    )]
+    fn take_changes(&self) -> Option<(RegistryChanges, u64, HashMap<FactKey, Option<Fact>>)> {
+        let mut own = lock(&self.own);
+        if own.changes.is_empty() && !own.reset {
+            return None;
+        }
+        let taken = std::mem::take(&mut own.changes);
+        let reset = std::mem::take(&mut own.reset);
+        let from = own.version;
+        drop(own);
+        let mut changes = RegistryChanges {
+            reset,
+            version: from + 1,
+            set: Vec::new(),
+            remove: Vec::new(),
+        };
+        if reset {
+            changes
+                .set
+                .extend(lock(&self.view).facts(self.node).map(Fact::to_entry));
+        } else {
+            for (key, fact) in &taken {
+                match fact {
+                    Some(fact) => changes.set.push(fact.to_entry()),
+                    None => changes.remove.push(key.to_bytes()),
+                }
+            }
+        }
+        Some((changes, from, taken))
+    }
+
+    fn delta(&self, changes: &RegistryChanges, from: u64) -> Bytes {
+        let node = self.node.0;
+        if changes.reset || changes.set.len() + changes.remove.len() > DELTA_LEN_MAX {
+            let card = self.card.clone();
+            return encode(&Gossip::Heartbeat {
+                node,
+                version: changes.version,
+                card,
+            });
+        }
+        encode(&Gossip::Delta {
+            node,
+            from,
+            version: changes.version,
+            set: changes.set.clone(),
+            remove: changes.remove.clone(),
+        })
+    }
+}
+
+/// What to do, and when: the pace of presence.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Changes are gathered for so long before they are written.
+    pub tick: Duration,
+    /// The lease is renewed so often.
+    pub renew: Duration,
+    /// Leases are compared so often.
+    pub compare: Duration,
+}
+
+impl Pace {
+    /// The pace that suits a lease.
+    #[must_use]
+    pub fn of(lease: Duration) -> Self {
+        Self {
+            tick: Duration::from_millis(100),
+            renew: lease / 4,
+            compare: (lease / 5).max(Duration::from_millis(500)),
+        }
+    }
+}
+
+/// Keeps presence going until dropped; `tell` gets what people here should be told. Cancel safe:
+/// what was not written is written by the next run.
+pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(Vec<Change>)) {
+    let pace = Pace::of(presence.lease);
+    let (mut renew_at, mut compare_at) = (Instant::now(), Instant::now());
+    loop {
+        let outcome = async {
+            presence.write(backplane).await?;
+            if Instant::now() >= renew_at {
+                presence.renew(backplane).await?;
+                renew_at = Instant::now() + pace.renew;
+            }
+            tell(presence.read_stale(backplane).await?);
+            if Instant::now() >= compare_at {
+                tell(presence.compare(backplane).await?);
+                compare_at = Instant::now() + pace.compare;
+            }
+            Ok::<(), ReadError>(())
+        }
+        .await;
+        if let Err(error) = outcome {
+            debug!(%error, "presence waits");
+            tokio::time::sleep(pace.tick * 5).await;
+        }
+        tokio::time::sleep(pace.tick).await;
+        tokio::select! {
+            () = presence.changed() => {}
+            () = tokio::time::sleep_until(renew_at.min(compare_at)) => {}
+        }
+    }
+}
+
+fn peer(peers: &mut HashMap<NodeId, Peer>, node: NodeId) -> Option<&mut Peer> {
+    if peers.len() >= PEERS_LEN_MAX && !peers.contains_key(&node) {
+        return None;
+    }
+    Some(peers.entry(node).or_insert(Peer {
+        card: None,
+        version: None,
+        is_stale: true,
+    }))
+}
+
+fn encode(gossip: &Gossip) -> Bytes {
+    postcard::to_stdvec(gossip)
+        .expect("gossip always encodes")
+        .into()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code that can panic runs under these locks.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Changes told by name; a node that changes more at once is read instead.
+const DELTA_LEN_MAX: usize = 1_000;
+
+/// Nodes a cluster may have; beyond, somebody writes nonsense.
+const PEERS_LEN_MAX: usize = 1_024;

@@ -72,7 +72,9 @@ impl FactKey {
     /// Never: a key of numbers and a short name always encodes.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        postcard::to_stdvec(self).expect("a key always encodes").into()
+        postcard::to_stdvec(self)
+            .expect("a key always encodes")
+            .into()
     }
 
     /// The key in these bytes, unless they are damaged or of a later version.
@@ -112,7 +114,10 @@ struct SessionView {
 impl View {
     /// A node says something is so. Returns what people should be told.
     pub fn assert(&mut self, node: NodeId, fact: Fact) -> Vec<Change> {
-        self.nodes.entry(node).or_default().insert(fact.key(), fact.clone());
+        self.nodes
+            .entry(node)
+            .or_default()
+            .insert(fact.key(), fact.clone());
         match fact {
             Fact::Session(session, name) => self.assert_session(node, session, name),
             Fact::Member(session, room) => self.assert_member(node, session, room),
@@ -121,7 +126,11 @@ impl View {
 
     /// A node says something is no longer so. Returns what people should be told.
     pub fn retract(&mut self, node: NodeId, key: &FactKey) -> Vec<Change> {
-        match self.nodes.get_mut(&node).and_then(|facts| facts.remove(key)) {
+        match self
+            .nodes
+            .get_mut(&node)
+            .and_then(|facts| facts.remove(key))
+        {
             Some(Fact::Session(session, _)) => self.retract_session(node, session),
             Some(Fact::Member(session, room)) => self.retract_member(node, session, &room),
             None => Vec::new(),
@@ -130,8 +139,11 @@ impl View {
 
     /// A node is gone with everything it said.
     pub fn remove_node(&mut self, node: NodeId) -> Vec<Change> {
-        let keys: Vec<FactKey> =
-            self.nodes.get(&node).map(|facts| facts.keys().cloned().collect()).unwrap_or_default();
+        let keys: Vec<FactKey> = self
+            .nodes
+            .get(&node)
+            .map(|facts| facts.keys().cloned().collect())
+            .unwrap_or_default();
         let changes = self.retract_all(node, keys);
         self.nodes.remove(&node);
         changes
@@ -146,8 +158,11 @@ impl View {
             .collect();
         let keep: HashSet<FactKey> = facts.iter().map(Fact::key).collect();
         let known = self.nodes.entry(node).or_default();
-        let gone: Vec<FactKey> =
-            known.keys().filter(|key| !keep.contains(*key)).cloned().collect();
+        let gone: Vec<FactKey> = known
+            .keys()
+            .filter(|key| !keep.contains(*key))
+            .cloned()
+            .collect();
         let mut changes = Vec::new();
         for fact in facts {
             changes.extend(self.assert(node, fact));
@@ -219,7 +234,9 @@ impl View {
     pub fn find(&self, name: &str) -> Option<(SessionId, UserName, NodeId)> {
         let mut found = None;
         for session in self.names.get(&names::key(name))? {
-            let Some(view) = self.sessions.get(session) else { continue };
+            let Some(view) = self.sessions.get(session) else {
+                continue;
+            };
             let (Some(known), Some(&node)) = (&view.name, view.nodes.iter().next()) else {
                 continue;
             };
@@ -237,12 +254,7 @@ impl View {
         self.sessions.get(&session)?.name.as_ref()
     }
 
-    fn assert_session(
-        &mut self,
-        node: NodeId,
-        session: SessionId,
-        name: UserName,
-    ) -> Vec<Change> {
+    fn assert_session(&mut self, node: NodeId, session: SessionId, name: UserName) -> Vec<Change> {
         let view = self.sessions.entry(session).or_default();
         view.nodes.insert(node);
         if view.name.as_ref() == Some(&name) {
@@ -250,18 +262,27 @@ impl View {
         }
         let before = view.name.replace(name.clone());
         let what = match &before {
-            Some(from) => PresenceChange::Renamed { from: from.clone(), to: name.clone() },
+            Some(from) => PresenceChange::Renamed {
+                from: from.clone(),
+                to: name.clone(),
+            },
             None => PresenceChange::Joined(name.clone()),
         };
         let changes = view
             .rooms
             .keys()
-            .map(|room| Change { room: room.clone(), what: what.clone() })
+            .map(|room| Change {
+                room: room.clone(),
+                what: what.clone(),
+            })
             .collect();
         if let Some(before) = before {
             self.forget_name(session, &before);
         }
-        self.names.entry(names::key(name.as_str())).or_default().insert(session);
+        self.names
+            .entry(names::key(name.as_str()))
+            .or_default()
+            .insert(session);
         changes
     }
 
@@ -271,7 +292,10 @@ impl View {
         let is_new = self.rooms.entry(room.clone()).or_default().insert(session);
         match &view.name {
             Some(name) if is_new => {
-                vec![Change { room, what: PresenceChange::Joined(name.clone()) }]
+                vec![Change {
+                    room,
+                    what: PresenceChange::Joined(name.clone()),
+                }]
             }
             _ => Vec::new(),
         }
@@ -298,16 +322,14 @@ impl View {
         self.forget_name(session, &name);
         rooms
             .into_iter()
-            .map(|room| Change { room, what: PresenceChange::Left(name.clone()) })
+            .map(|room| Change {
+                room,
+                what: PresenceChange::Left(name.clone()),
+            })
             .collect()
     }
 
-    fn retract_member(
-        &mut self,
-        node: NodeId,
-        session: SessionId,
-        room: &RoomName,
-    ) -> Vec<Change> {
+    fn retract_member(&mut self, node: NodeId, session: SessionId, room: &RoomName) -> Vec<Change> {
         let Some(view) = self.sessions.get_mut(&session) else {
             return Vec::new();
         };
@@ -325,14 +347,19 @@ impl View {
         self.forget_member(session, room);
         match name {
             Some(name) if was_there => {
-                vec![Change { room: room.clone(), what: PresenceChange::Left(name) }]
+                vec![Change {
+                    room: room.clone(),
+                    what: PresenceChange::Left(name),
+                }]
             }
             _ => Vec::new(),
         }
     }
 
     fn retract_all(&mut self, node: NodeId, keys: Vec<FactKey>) -> Vec<Change> {
-        keys.iter().flat_map(|key| self.retract(node, key)).collect()
+        keys.iter()
+            .flat_map(|key| self.retract(node, key))
+            .collect()
     }
 
     fn forget_member(&mut self, session: SessionId, room: &RoomName) {
@@ -387,10 +414,17 @@ mod tests {
     fn a_session_that_moves_is_told_once() {
         let mut view = View::default();
         assert_eq!(told(&view.assert(NODES[0], session(ANN, "ann"))), [""; 0]);
-        assert_eq!(told(&view.assert(NODES[0], member(ANN, "lobby"))), ["lobby +ann"]);
+        assert_eq!(
+            told(&view.assert(NODES[0], member(ANN, "lobby"))),
+            ["lobby +ann"]
+        );
         assert_eq!(told(&view.assert(NODES[1], session(ANN, "ann"))), [""; 0]);
         assert_eq!(told(&view.assert(NODES[1], member(ANN, "lobby"))), [""; 0]);
-        assert_eq!(told(&view.remove_node(NODES[0])), [""; 0], "she is on the other node");
+        assert_eq!(
+            told(&view.remove_node(NODES[0])),
+            [""; 0],
+            "she is on the other node"
+        );
         assert_eq!(view.find("ANN").map(|(_, _, node)| node), Some(NODES[1]));
         assert_eq!(told(&view.remove_node(NODES[1])), ["lobby -ann"]);
         assert_eq!(view.member_count(&"lobby".parse().unwrap()), 0);
@@ -406,9 +440,15 @@ mod tests {
             ["lobby +ann"],
             "a membership that came before its session"
         );
-        assert_eq!(told(&view.assert(NODES[0], session(ANN, "anna"))), ["lobby ann>anna"]);
+        assert_eq!(
+            told(&view.assert(NODES[0], session(ANN, "anna"))),
+            ["lobby ann>anna"]
+        );
         assert_eq!(view.find("ann"), None);
-        assert_eq!(view.members(&"lobby".parse().unwrap(), None, 9).0[0].as_str(), "anna");
+        assert_eq!(
+            view.members(&"lobby".parse().unwrap(), None, 9).0[0].as_str(),
+            "anna"
+        );
     }
 
     #[test]
@@ -418,7 +458,10 @@ mod tests {
             assert_eq!(Fact::from_entry(&key, &value), Some(fact));
         }
         assert_eq!(Fact::from_entry(b"\xff\xff", b""), None);
-        assert_eq!(Fact::from_entry(&FactKey::Session(ANN).to_bytes(), b"[SERVER]"), None);
+        assert_eq!(
+            Fact::from_entry(&FactKey::Session(ANN).to_bytes(), b"[SERVER]"),
+            None
+        );
     }
 
     proptest! {

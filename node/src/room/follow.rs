@@ -58,14 +58,23 @@ mod tests {
     }
 
     fn step(epoch: u64, first: u64, len: u32) -> Step {
-        let block = Block { epoch: Epoch(epoch), first: Seq(first), len, frames: Bytes::new() };
+        let block = Block {
+            epoch: Epoch(epoch),
+            first: Seq(first),
+            len,
+            frames: Bytes::new(),
+        };
         on_block(at(1, 10), &block)
     }
 
     #[test]
     fn a_gap_is_backfilled_before_delivery() {
         assert_eq!(step(1, 11, 1), Step::Deliver);
-        assert_eq!(step(1, 9, 4), Step::Deliver, "an overlap is cut, not dropped");
+        assert_eq!(
+            step(1, 9, 4),
+            Step::Deliver,
+            "an overlap is cut, not dropped"
+        );
         assert_eq!(step(1, 9, 2), Step::Ignore);
         assert_eq!(step(1, 12, 1), Step::Backfill);
         assert_eq!(step(2, 11, 1), Step::Reload);
@@ -74,11 +83,20 @@ mod tests {
     #[test]
     fn a_lost_last_message_is_noticed_at_the_second_check() {
         let last = at(1, 10);
-        assert!(!is_behind(last, None, at(1, 12)), "its hint may be on the way");
+        assert!(
+            !is_behind(last, None, at(1, 12)),
+            "its hint may be on the way"
+        );
         assert!(is_behind(last, Some(at(1, 12)), at(1, 12)));
         assert!(is_behind(last, Some(at(1, 11)), at(1, 15)));
-        assert!(!is_behind(last, Some(at(1, 10)), at(1, 12)), "it was there a check ago");
+        assert!(
+            !is_behind(last, Some(at(1, 10)), at(1, 12)),
+            "it was there a check ago"
+        );
         assert!(!is_behind(last, Some(at(1, 10)), at(2, 3)));
-        assert!(is_behind(last, Some(at(2, 3)), at(2, 3)), "a new epoch that nobody announced");
+        assert!(
+            is_behind(last, Some(at(2, 3)), at(2, 3)),
+            "a new epoch that nobody announced"
+        );
     }
 }

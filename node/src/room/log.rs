@@ -65,7 +65,13 @@ impl Log {
     /// An empty tail at the given place.
     #[must_use]
     pub fn new(at: Cursor, bounds: Bounds) -> Self {
-        Self { epoch: at.epoch, next: at.seq.next(), chunks: VecDeque::new(), bytes: 0, bounds }
+        Self {
+            epoch: at.epoch,
+            next: at.seq.next(),
+            chunks: VecDeque::new(),
+            bytes: 0,
+            bounds,
+        }
     }
 
     /// The last entry.
@@ -106,7 +112,11 @@ impl Log {
                 last.ends.extend(ends.iter().map(|end| end + offset));
                 last.frames = frames.freeze();
             }
-            _ => self.chunks.push_back(Chunk { first: block.first, ends, frames: block.frames }),
+            _ => self.chunks.push_back(Chunk {
+                first: block.first,
+                ends,
+                frames: block.frames,
+            }),
         }
         self.trim();
         Ok(())
@@ -132,9 +142,14 @@ impl Log {
             _ => chunk.ends.get(skipped - 1).map_or(0, |&end| end as usize),
         };
         let rest = chunk.ends.get(skipped..).unwrap_or_default();
-        let fitting = rest.partition_point(|&end| end as usize - start <= bytes_max).max(1);
+        let fitting = rest
+            .partition_point(|&end| end as usize - start <= bytes_max)
+            .max(1);
         let end = rest.get(fitting - 1).map_or(start, |&end| end as usize);
-        Read::Frames { frames: chunk.frames.slice(start..end), next: next.plus(fitting as u64) }
+        Read::Frames {
+            frames: chunk.frames.slice(start..end),
+            next: next.plus(fitting as u64),
+        }
     }
 
     fn trim(&mut self) {
@@ -187,7 +202,11 @@ mod tests {
     fn read_all(log: &Log, mut next: Seq, bytes_max: usize) -> Vec<u64> {
         let mut seen = Vec::new();
         let mut decoder = FrameDecoder::new();
-        while let Read::Frames { frames, next: after } = log.read(next, bytes_max) {
+        while let Read::Frames {
+            frames,
+            next: after,
+        } = log.read(next, bytes_max)
+        {
             decoder.push(&frames);
             let before = seen.len();
             while let Some(raw) = decoder.next().unwrap() {
@@ -205,7 +224,10 @@ mod tests {
 
     #[test]
     fn a_hole_drops_what_was_before() {
-        let mut log = log(Bounds { entries_max: 100, bytes_max: 1 << 20 });
+        let mut log = log(Bounds {
+            entries_max: 100,
+            bytes_max: 1 << 20,
+        });
         log.append(block(1, 1, &[1, 1])).unwrap();
         log.append(block(1, 5, &[1])).unwrap();
         assert_eq!(log.first(), Seq(5));

@@ -1,0 +1,229 @@
+//! What the hub does by itself: hears the backplane, keeps presence, watches over rooms, sessions
+//! and names, and knows whether messages flow.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chat_protocol::RoomName;
+use chat_protocol::node::BackplaneState;
+use tokio::sync::{self, mpsc};
+use tokio::time::{self, Instant};
+use tracing::{debug, info, warn};
+
+use super::Hub;
+use super::inbox::Invite;
+use super::sessions::Invited;
+use crate::backplane::{Backplane, Block, Event, ReadError};
+use crate::presence::{self, Presence};
+use crate::room::Room;
+use crate::supervise::supervise;
+
+/// Takes the node's lease and learns what the cluster shares, however long the backplane takes.
+pub(super) async fn first_contact(presence: &Presence, backplane: &dyn Backplane) -> [u8; 32] {
+    let mut is_told = false;
+    loop {
+        let contact = async {
+            presence.write(backplane).await?;
+            backplane.shared_secret(rand::random()).await
+        };
+        match contact.await {
+            Ok(shared) => return shared,
+            Err(error) if !is_told => {
+                warn!(%error, "waiting for the backplane");
+                is_told = true;
+            }
+            Err(error) => debug!(%error, "waiting for the backplane"),
+        }
+        time::sleep(CONTACT_PAUSE).await;
+    }
+}
+
+/// Starts the services. Each ends when the hub stops.
+pub(super) fn spawn(
+    hub: &Arc<Hub>,
+    events: mpsc::Receiver<Event>,
+    letters: mpsc::Receiver<Option<Block>>,
+) {
+    let events = Arc::new(sync::Mutex::new(events));
+    let letters = Arc::new(sync::Mutex::new(letters));
+    service(hub, "events", move |hub| {
+        let events = Arc::clone(&events);
+        async move { hub.hear(&mut *events.lock().await).await }
+    });
+    service(hub, "presence", |hub| async move {
+        presence::keep(&hub.presence, &*hub.backplane, |changes| hub.tell(changes)).await;
+    });
+    service(hub, "inbox", move |hub| {
+        let letters = Arc::clone(&letters);
+        async move {
+            let deliver = |invite| hub.on_invite(invite);
+            hub.inbox
+                .run(&*hub.backplane, &mut *letters.lock().await, deliver)
+                .await;
+        }
+    });
+    service(hub, "rooms", |hub| async move { hub.watch_rooms().await });
+    service(
+        hub,
+        "sessions",
+        |hub| async move { hub.watch_sessions().await },
+    );
+    service(hub, "health", |hub| async move { hub.watch_health().await });
+}
+
+fn service<F>(
+    hub: &Arc<Hub>,
+    name: &'static str,
+    run: impl Fn(Arc<Hub>) -> F + Send + Sync + 'static,
+) where
+    F: Future<Output = ()> + Send,
+{
+    let hub = Arc::clone(hub);
+    let tasks = hub.tasks.clone();
+    tasks.spawn(async move {
+        let stop = hub.stop.clone();
+        stop.run_until_cancelled(supervise(name, || run(Arc::clone(&hub))))
+            .await;
+    });
+}
+
+impl Hub {
+    async fn hear(&self, events: &mut mpsc::Receiver<Event>) {
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Announced { room, block } if room == *self.inbox.room() => {
+                    self.inbox.hint(block);
+                }
+                Event::Announced { room, block } => {
+                    let room = self.rooms().get(&room).cloned();
+                    if let Some(room) = room {
+                        room.hint(block);
+                    }
+                }
+                Event::Gossip(gossip) => self.tell(self.presence.on_gossip(&gossip)),
+                Event::Missed => {
+                    self.presence.on_missed();
+                    self.inbox.check_log();
+                    self.rooms().values().for_each(|room| room.check_log());
+                }
+                Event::Available(false) => self.set_available(false),
+                // The beacon tells when messages flow again.
+                Event::Available(true) => {}
+            }
+        }
+    }
+
+    fn on_invite(self: &Arc<Self>, invite: Invite) {
+        let session = invite.session;
+        match self.sessions.invite(session, invite.clone().into()) {
+            Invited::Now(outlet) => outlet.invite(invite.into()),
+            Invited::Kept => {}
+            Invited::Unknown => debug!(%session, "an invitation for somebody who left"),
+        }
+    }
+
+    async fn watch_rooms(&self) {
+        let mut check_at = Instant::now();
+        loop {
+            time::sleep(PRESENCE_TICK).await;
+            let rooms: Vec<Arc<Room>> = self.rooms().values().cloned().collect();
+            for room in rooms.iter().filter(|room| room.has_presence_to_flush()) {
+                room.flush_presence(self.presence.view().member_count(room.name()));
+            }
+            let now = Instant::now();
+            if now < check_at {
+                continue;
+            }
+            check_at = now + HEADS_EVERY;
+            if let Some(before) = now.checked_sub(ROOM_IDLE) {
+                for room in &rooms {
+                    if room.close_if_idle(before) {
+                        debug!(room = %room.name(), "nobody is here any more");
+                    }
+                }
+            }
+            if let Err(error) = self.check_heads(&rooms).await {
+                debug!(%error, "heads not compared");
+            }
+        }
+    }
+
+    /// Closes the hole that a lost last hint leaves: nothing comes after it to show the gap.
+    async fn check_heads(&self, rooms: &[Arc<Room>]) -> Result<(), ReadError> {
+        for rooms in rooms.chunks(HEADS_LEN_MAX) {
+            let names: Vec<RoomName> = rooms.iter().map(|room| room.name().clone()).collect();
+            for (room, head) in rooms.iter().zip(self.backplane.heads(&names).await?) {
+                if let Some(head) = head {
+                    room.on_head(head);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn watch_sessions(&self) {
+        loop {
+            time::sleep(SESSIONS_EVERY).await;
+            let expired = self.sessions.expire(Instant::now(), self.settings.grace);
+            for (session, name, rooms) in expired.sessions {
+                debug!(%session, "a session did not come back");
+                self.end_session(session, &name, rooms);
+            }
+            for (session, room) in expired.rooms {
+                self.forget_membership(session, room);
+            }
+            if let Err(error) = self.claims.release(&*self.backplane).await {
+                debug!(%error, "names are given back later");
+            }
+        }
+    }
+
+    async fn watch_health(&self) {
+        // The first beacon has had its time.
+        time::sleep(super::inbox::BEACON_EVERY * 3).await;
+        loop {
+            self.set_available(self.inbox.is_flowing());
+            time::sleep(HEALTH_EVERY).await;
+        }
+    }
+
+    fn set_available(&self, is_available: bool) {
+        let is_change = self
+            .is_available
+            .send_if_modified(|state| std::mem::replace(state, is_available) != is_available);
+        if !is_change {
+            return;
+        }
+        if is_available {
+            info!("messages flow through the backplane again");
+        } else {
+            warn!("no messages flow through the backplane; publishes are refused as retryable");
+        }
+        for outlet in self.sessions.outlets() {
+            outlet.send(BackplaneState {
+                available: is_available,
+            });
+        }
+    }
+}
+
+/// Pause between tries to reach a backplane that was never there yet.
+const CONTACT_PAUSE: Duration = Duration::from_millis(300);
+
+/// Changes of members are told together so often.
+const PRESENCE_TICK: Duration = Duration::from_millis(200);
+
+/// Heads are compared so often: a lost last message is noticed within twice this.
+const HEADS_EVERY: Duration = Duration::from_secs(1);
+
+/// Heads asked for in one call.
+const HEADS_LEN_MAX: usize = 256;
+
+/// A room nobody is in stays loaded so long: people come back.
+const ROOM_IDLE: Duration = Duration::from_secs(30);
+
+/// Sessions and names are looked over so often.
+const SESSIONS_EVERY: Duration = Duration::from_millis(250);
+
+/// The beacon is looked for so often.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);

@@ -1,0 +1,229 @@
+//! A connection as rooms and requests see it: a place to leave word for its writer.
+//!
+//! Nothing here waits and nothing queues entries: a room only marks its lane dirty, and the writer
+//! then reads the room's log from its own cursor. What is kept is bounded: a mark for each joined
+//! room, and the answers to requests the session was allowed to make (see
+//! [`Outlet::is_congested`]).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+use chat_protocol::lane::EndReason;
+use chat_protocol::limits::IN_FLIGHT_MAX;
+use chat_protocol::{CloseCode, Cursor, Frame, NodeFrame, RoomName, RoomRef, UserName};
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Notify, mpsc};
+use tracing::debug;
+
+use crate::room::{Position, Room};
+
+/// Tells connections of one process apart.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionId(pub u64);
+
+/// What others leave for a connection's writer.
+#[derive(Debug)]
+pub struct Outlet {
+    id: ConnectionId,
+    writer: AtomicWaker,
+    word: Mutex<Word>,
+    in_flight: AtomicUsize,
+    eased: Notify,
+    invitations: mpsc::Sender<Invitation>,
+}
+
+/// A room of two that a session is asked into.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Invitation {
+    /// The room.
+    pub room: RoomName,
+    /// Who asks.
+    pub from: UserName,
+    /// The room's head before anything was said in it.
+    pub after: Cursor,
+}
+
+/// Everything left since the writer last looked.
+#[derive(Debug, Default)]
+pub struct Word {
+    /// Encoded control frames, in order.
+    pub control: BytesMut,
+    /// Rooms with something new, each once.
+    pub dirty: VecDeque<RoomRef>,
+    /// Lanes to open.
+    pub open: Vec<Opening>,
+    /// Lanes to end.
+    pub end: Vec<(RoomRef, EndReason)>,
+    /// The connection is to be closed, after everything else was written.
+    pub close: Option<(CloseCode, String)>,
+}
+
+/// A lane to open.
+#[derive(Debug)]
+pub struct Opening {
+    /// The lane.
+    pub lane: Arc<Lane>,
+    /// The room it reads.
+    pub room: Arc<Room>,
+    /// Where it starts.
+    pub position: Position,
+    /// Its first frame, encoded.
+    pub joined: Bytes,
+}
+
+impl Outlet {
+    /// An outlet nobody has left anything at, and the invitations its connection will get.
+    #[must_use]
+    pub fn new(id: ConnectionId) -> (Self, mpsc::Receiver<Invitation>) {
+        let (invitations, receiver) = mpsc::channel(INVITATIONS_MAX);
+        let outlet = Self {
+            id,
+            writer: AtomicWaker::new(),
+            word: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            eased: Notify::new(),
+            invitations,
+        };
+        (outlet, receiver)
+    }
+
+    /// The connection it belongs to.
+    #[must_use]
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Leaves a control frame. It is sent even when the connection is to be closed.
+    pub fn send(&self, frame: impl Into<NodeFrame>) {
+        frame.into().encode(&mut self.word().control);
+        self.writer.wake();
+    }
+
+    /// Leaves the answer to a publish, which is then no longer in flight.
+    pub fn answer_publish(&self, frame: impl Into<NodeFrame>) {
+        self.send(frame);
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.eased.notify_one();
+    }
+
+    /// Counts a publish that will be answered by [`answer_publish`](Self::answer_publish).
+    pub fn begin_publish(&self) {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Asks for a lane to be opened.
+    pub fn open(&self, opening: Opening) {
+        self.word().open.push(opening);
+        self.writer.wake();
+    }
+
+    /// Asks for a lane to be ended.
+    pub fn end(&self, room: RoomRef, reason: EndReason) {
+        self.word().end.push((room, reason));
+        self.writer.wake();
+    }
+
+    /// Asks for a room of two to be opened. Never waits: beyond the bound it is dropped, and the
+    /// one who asked may ask again.
+    pub fn invite(&self, invitation: Invitation) {
+        if self.invitations.try_send(invitation).is_err() {
+            debug!(connection = self.id.0, "too many invitations");
+        }
+    }
+
+    /// Asks for the connection to be closed. The first reason stands.
+    pub fn close(&self, code: CloseCode, detail: impl Into<String>) {
+        self.word()
+            .close
+            .get_or_insert_with(|| (code, detail.into()));
+        self.writer.wake();
+    }
+
+    /// Whether the session has as much open as it may: its next request is not read before
+    /// [`eased`](Self::eased).
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) >= IN_FLIGHT_MAX
+            || self.word().control.len() >= CONTROL_BYTES_MAX
+    }
+
+    /// Publishes that are not answered yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Returns when something was answered or written since the last call. Cancel safe.
+    pub async fn eased(&self) {
+        self.eased.notified().await;
+    }
+
+    /// For the writer: takes what was left, after registering to be woken by more.
+    pub fn take(&self, waker: &Waker) -> Word {
+        self.writer.register(waker);
+        let word = std::mem::take(&mut *self.word());
+        if !word.control.is_empty() {
+            self.eased.notify_one();
+        }
+        word
+    }
+
+    fn mark(&self, room: RoomRef) {
+        self.word().dirty.push_back(room);
+        self.writer.wake();
+    }
+
+    fn word(&self) -> MutexGuard<'_, Word> {
+        // No code that can panic runs under this lock.
+        self.word.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A joined room of a connection, as the room sees it.
+#[derive(Debug)]
+pub struct Lane {
+    /// The room's short name on the connection.
+    pub room: RoomRef,
+    outlet: Arc<Outlet>,
+    is_dirty: AtomicBool,
+}
+
+impl Lane {
+    /// A lane with nothing new.
+    #[must_use]
+    pub fn new(room: RoomRef, outlet: Arc<Outlet>) -> Self {
+        Self {
+            room,
+            outlet,
+            is_dirty: AtomicBool::new(false),
+        }
+    }
+
+    /// The connection it belongs to.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionId {
+        self.outlet.id
+    }
+
+    /// The room has something new: wakes the writer, unless it has not looked since the last time.
+    pub fn mark(&self) {
+        if !self.is_dirty.swap(true, Ordering::AcqRel) {
+            self.outlet.mark(self.room);
+        }
+    }
+
+    /// For the writer, before it reads the room: what comes after this marks the lane again.
+    pub fn clear(&self) {
+        self.is_dirty.store(false, Ordering::Release);
+    }
+}
+
+/// Bytes of answers a client may leave unread before its next request is left unread: a few hundred
+/// answers.
+const CONTROL_BYTES_MAX: usize = 64 * 1024;
+
+/// Rooms of two a session may be asked into before it has opened them.
+const INVITATIONS_MAX: usize = 64;
