@@ -6,9 +6,11 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::cursor::Cursor;
 use crate::frame::frames;
 use crate::id::{Nonce, RequestId, RoomRef, Secret, SessionId, Token};
+use crate::limits::{AGENT_BYTES_MAX, FEATURES_LEN_MAX};
 
 frames! {
     /// A frame from a client.
@@ -44,10 +46,12 @@ pub struct Hello {
     /// Highest minor version the client speaks.
     pub minor: u16,
     /// Ids of optional features the client knows, at most
-    /// [`FEATURES_LEN_MAX`](crate::limits::FEATURES_LEN_MAX). Usable when both sides list them.
+    /// [`FEATURES_LEN_MAX`]. Usable when both sides list them.
+    #[serde(deserialize_with = "bounded::list::<FEATURES_LEN_MAX, _, _>")]
     pub features: Vec<u32>,
     /// Program and version, for operators. At most
-    /// [`AGENT_BYTES_MAX`](crate::limits::AGENT_BYTES_MAX).
+    /// [`AGENT_BYTES_MAX`].
+    #[serde(deserialize_with = "bounded::text::<AGENT_BYTES_MAX, _>")]
     pub agent: String,
     /// The name wanted. The node adds a suffix when it is taken, and picks one when there is none.
     pub name: Option<String>,

@@ -91,14 +91,20 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// When the bytes cannot be a frame, or one that is too large; the stream is then of no use.
-    #[expect(clippy::should_implement_trait, reason = "it fails, and `None` is not its end")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it fails, and `None` is not its end"
+    )]
     pub fn next(&mut self) -> Result<Option<RawFrame>, FrameError> {
         let Some(bounds) = Bounds::read(&self.buffer)? else {
             return Ok(None);
         };
         let mut frame = self.buffer.split_to(bounds.end).freeze();
         frame.advance(bounds.body);
-        Ok(Some(RawFrame { kind: bounds.kind, body: frame }))
+        Ok(Some(RawFrame {
+            kind: bounds.kind,
+            body: frame,
+        }))
     }
 
     /// Whether a frame was begun and not finished.
@@ -137,7 +143,11 @@ impl Bounds {
             return Ok(None);
         };
         let (kind, kind_bytes) = varint::read(frame)?.ok_or(FrameError::NoKind)?;
-        Ok(Some(Self { kind, body: start + kind_bytes, end }))
+        Ok(Some(Self {
+            kind,
+            body: start + kind_bytes,
+            end,
+        }))
     }
 }
 
@@ -149,7 +159,10 @@ impl Bounds {
 pub(crate) fn put<T: Serialize>(kind: u64, body: &T, out: &mut BytesMut) {
     let encoded = postcard::to_stdvec(body).expect("bodies of this crate always encode");
     let length = varint::len(kind) + encoded.len();
-    assert!(length <= FRAME_BYTES_MAX, "a frame of kind {kind:#x} has {length} bytes");
+    assert!(
+        length <= FRAME_BYTES_MAX,
+        "a frame of kind {kind:#x} has {length} bytes"
+    );
     out.reserve(varint::len(length as u64) + length);
     varint::put(length as u64, out);
     varint::put(kind, out);
@@ -160,7 +173,10 @@ pub(crate) fn put<T: Serialize>(kind: u64, body: &T, out: &mut BytesMut) {
 pub(crate) fn body<T: DeserializeOwned>(kind: u64, bytes: &[u8]) -> Result<T, FrameError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(FrameError::Trailing { kind, bytes: rest.len() }),
+        Ok((_, rest)) => Err(FrameError::Trailing {
+            kind,
+            bytes: rest.len(),
+        }),
         Err(_) => Err(FrameError::Malformed(kind)),
     }
 }

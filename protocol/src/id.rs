@@ -26,7 +26,9 @@ impl FromStr for SessionId {
     type Err = InvalidSessionId;
 
     fn from_str(text: &str) -> Result<Self, InvalidSessionId> {
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| InvalidSessionId)
+        u64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| InvalidSessionId)
     }
 }
 

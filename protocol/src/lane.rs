@@ -6,9 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::cursor::{Cursor, Epoch, Seq};
 use crate::frame::frames;
 use crate::id::{AccountId, Nonce, RequestId, RoomRef, SessionId};
+use crate::limits::PRESENCE_NAMES_MAX;
 use crate::name::{RoomName, UserName};
 use crate::text::{Content, Text, Topic};
 
@@ -186,7 +188,8 @@ pub enum EndReason {
 pub struct Presence {
     /// Members of the room now.
     pub members: u32,
-    /// What happened; at most [`PRESENCE_NAMES_MAX`](crate::limits::PRESENCE_NAMES_MAX).
+    /// What happened; at most [`PRESENCE_NAMES_MAX`].
+    #[serde(deserialize_with = "bounded::list::<PRESENCE_NAMES_MAX, _, _>")]
     pub changes: Vec<PresenceChange>,
     /// Changes beyond those listed.
     pub more: u32,

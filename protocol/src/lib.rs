@@ -21,6 +21,7 @@
 //!
 //! Unknown kinds: an odd one is skipped, an even one is an error. A shipped body never changes.
 
+mod bounded;
 pub mod client;
 pub mod code;
 pub mod codec;

@@ -82,12 +82,17 @@ impl TryFrom<String> for RoomName {
         };
         for (index, letter) in rest.chars().enumerate() {
             let is_word = letter.is_alphanumeric() && letter.to_lowercase().eq([letter]);
-            let is_mark = index > 0 && (matches!(letter, '-' | '_' | '.') || reserved && letter == '/');
+            let is_mark =
+                index > 0 && (matches!(letter, '-' | '_' | '.') || reserved && letter == '/');
             if !is_word && !is_mark {
                 return Err(InvalidRoomName::Character(letter));
             }
         }
-        if rest.is_empty() { Err(InvalidRoomName::Length(0)) } else { Ok(Self(name)) }
+        if rest.is_empty() {
+            Err(InvalidRoomName::Length(0))
+        } else {
+            Ok(Self(name))
+        }
     }
 }
 
@@ -101,7 +106,9 @@ pub struct UserName(String);
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum InvalidUserName {
     /// Empty or too long.
-    #[error("a name has 1 to {USER_NAME_CHARS_MAX} characters and at most {USER_NAME_BYTES_MAX} bytes")]
+    #[error(
+        "a name has 1 to {USER_NAME_CHARS_MAX} characters and at most {USER_NAME_BYTES_MAX} bytes"
+    )]
     Length,
     /// A character that user names cannot have.
     #[error(
@@ -147,7 +154,9 @@ pub struct NodeName(String);
 
 /// A text that is no node name.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("a node name is made of 1 to {NODE_NAME_BYTES_MAX} ASCII letters, digits, '-', '_' and '.'")]
+#[error(
+    "a node name is made of 1 to {NODE_NAME_BYTES_MAX} ASCII letters, digits, '-', '_' and '.'"
+)]
 pub struct InvalidNodeName;
 
 impl NodeName {
@@ -163,8 +172,14 @@ impl TryFrom<String> for NodeName {
 
     fn try_from(name: String) -> Result<Self, InvalidNodeName> {
         let is_name = (1..=NODE_NAME_BYTES_MAX).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        if is_name { Ok(Self(name)) } else { Err(InvalidNodeName) }
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if is_name {
+            Ok(Self(name))
+        } else {
+            Err(InvalidNodeName)
+        }
     }
 }
 
@@ -202,16 +217,38 @@ mod tests {
 
     #[test]
     fn room_names_are_checked() {
-        for good in ["lobby", "a", "dev-ops_2.x", "комната", "部屋", "@system", "@dm/1/2"] {
+        for good in [
+            "lobby",
+            "a",
+            "dev-ops_2.x",
+            "комната",
+            "部屋",
+            "@system",
+            "@dm/1/2",
+        ] {
             assert!(good.parse::<RoomName>().is_ok(), "{good}");
         }
         let long = "x".repeat(65);
-        for bad in
-            ["", "@", "#lobby", "Lobby", "a b", "-a", "a/b", "a\u{202e}b", "a{b}", "a\n", "a*", &long]
-        {
+        for bad in [
+            "",
+            "@",
+            "#lobby",
+            "Lobby",
+            "a b",
+            "-a",
+            "a/b",
+            "a\u{202e}b",
+            "a{b}",
+            "a\n",
+            "a*",
+            &long,
+        ] {
             assert!(bad.parse::<RoomName>().is_err(), "{bad:?}");
         }
-        assert_eq!(RoomName::parse(" #Lobby ").map(String::from), Ok("lobby".to_owned()));
+        assert_eq!(
+            RoomName::parse(" #Lobby ").map(String::from),
+            Ok("lobby".to_owned())
+        );
         assert!(RoomName::system().is_reserved());
         assert!(!RoomName::parse("system").unwrap().is_reserved());
     }
@@ -222,7 +259,17 @@ mod tests {
             assert!(good.parse::<UserName>().is_ok(), "{good}");
         }
         let long = "x".repeat(33);
-        for bad in ["", "[SERVER]", "a b", "-a", "a\u{200b}", "a\u{301}", "\u{1b}[1m", "@a", &long] {
+        for bad in [
+            "",
+            "[SERVER]",
+            "a b",
+            "-a",
+            "a\u{200b}",
+            "a\u{301}",
+            "\u{1b}[1m",
+            "@a",
+            &long,
+        ] {
             assert!(bad.parse::<UserName>().is_err(), "{bad:?}");
         }
     }

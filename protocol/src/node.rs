@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bounded;
 use crate::cursor::Cursor;
 use crate::frame::frames;
 use crate::id::{AccountId, Nonce, RequestId, RoomRef, Secret, SessionId};
+use crate::limits::{DETAIL_BYTES_MAX, FEATURES_LEN_MAX, GOAWAY_NODES_MAX, PAGE_LEN_MAX};
 use crate::name::{NodeName, RoomName, UserName};
 
 frames! {
@@ -41,6 +43,7 @@ pub struct Welcome {
     /// Highest minor version both sides speak.
     pub minor: u16,
     /// Ids of optional features both sides know.
+    #[serde(deserialize_with = "bounded::list::<FEATURES_LEN_MAX, _, _>")]
     pub features: Vec<u32>,
     /// The node's name.
     pub node: NodeName,
@@ -116,8 +119,11 @@ pub struct Failed {
     pub code: u32,
     /// When to try again, in milliseconds, if that helps.
     pub retry_after_ms: Option<u32>,
-    /// What exactly, for people. At most
-    /// [`DETAIL_BYTES_MAX`](crate::limits::DETAIL_BYTES_MAX).
+    /// What exactly, for people. Encoding cuts it to [`DETAIL_BYTES_MAX`].
+    #[serde(
+        serialize_with = "bounded::cut::<DETAIL_BYTES_MAX, _>",
+        deserialize_with = "bounded::text::<DETAIL_BYTES_MAX, _>"
+    )]
     pub detail: String,
 }
 
@@ -144,7 +150,11 @@ pub struct Rejected {
     pub code: u32,
     /// When to try again, in milliseconds, if that helps.
     pub retry_after_ms: Option<u32>,
-    /// What exactly, for people.
+    /// What exactly, for people. Encoding cuts it to [`DETAIL_BYTES_MAX`].
+    #[serde(
+        serialize_with = "bounded::cut::<DETAIL_BYTES_MAX, _>",
+        deserialize_with = "bounded::text::<DETAIL_BYTES_MAX, _>"
+    )]
     pub detail: String,
 }
 
@@ -155,7 +165,8 @@ pub struct MemberPage {
     pub request: RequestId,
     /// All members of the room.
     pub total: u32,
-    /// At most [`PAGE_LEN_MAX`](crate::limits::PAGE_LEN_MAX).
+    /// At most [`PAGE_LEN_MAX`].
+    #[serde(deserialize_with = "bounded::list::<PAGE_LEN_MAX, _, _>")]
     pub members: Vec<UserName>,
     /// Whether more follow after the last.
     pub more: bool,
@@ -166,7 +177,8 @@ pub struct MemberPage {
 pub struct RoomPage {
     /// As asked.
     pub request: RequestId,
-    /// At most [`PAGE_LEN_MAX`](crate::limits::PAGE_LEN_MAX).
+    /// At most [`PAGE_LEN_MAX`].
+    #[serde(deserialize_with = "bounded::list::<PAGE_LEN_MAX, _, _>")]
     pub rooms: Vec<RoomSummary>,
     /// Whether more follow after the last.
     pub more: bool,
@@ -196,7 +208,8 @@ pub struct Goaway {
     /// How long this client should wait before it moves, in milliseconds; nodes spread it.
     pub delay_ms: u32,
     /// Other nodes as `host:port`, at most
-    /// [`GOAWAY_NODES_MAX`](crate::limits::GOAWAY_NODES_MAX).
+    /// [`GOAWAY_NODES_MAX`].
+    #[serde(deserialize_with = "bounded::list::<GOAWAY_NODES_MAX, _, _>")]
     pub nodes: Vec<String>,
 }
 
@@ -212,6 +225,10 @@ pub struct BackplaneState {
 pub struct Closing {
     /// A [`CloseCode`](crate::CloseCode), or a later one.
     pub code: u32,
-    /// What exactly, for people.
+    /// What exactly, for people. Encoding cuts it to [`DETAIL_BYTES_MAX`].
+    #[serde(
+        serialize_with = "bounded::cut::<DETAIL_BYTES_MAX, _>",
+        deserialize_with = "bounded::text::<DETAIL_BYTES_MAX, _>"
+    )]
     pub detail: String,
 }

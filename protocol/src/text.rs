@@ -49,7 +49,9 @@ impl TryFrom<String> for Text {
     type Error = InvalidText;
 
     fn try_from(text: String) -> Result<Self, InvalidText> {
-        check(&text, TEXT_BYTES_MAX, |letter| matches!(letter, '\n' | '\t'))?;
+        check(&text, TEXT_BYTES_MAX, |letter| {
+            matches!(letter, '\n' | '\t')
+        })?;
         if text.chars().all(char::is_whitespace) {
             return Err(InvalidText::Empty);
         }
@@ -150,7 +152,10 @@ impl Content {
     /// When a text breaks a rule of [`Text`], or a body is longer than [`BODY_BYTES_MAX`].
     pub fn parse(content_type: u32, body: Bytes) -> Result<Self, InvalidText> {
         if body.len() > BODY_BYTES_MAX {
-            return Err(InvalidText::TooLong { bytes: body.len(), max: BODY_BYTES_MAX });
+            return Err(InvalidText::TooLong {
+                bytes: body.len(),
+                max: BODY_BYTES_MAX,
+            });
         }
         let text = |body: Bytes| match String::from_utf8(body.into()) {
             Ok(text) => Text::try_from(text),
@@ -197,9 +202,15 @@ impl From<Content> for WireContent {
 
 fn check(text: &str, bytes_max: usize, allowed: impl Fn(char) -> bool) -> Result<(), InvalidText> {
     if text.len() > bytes_max {
-        return Err(InvalidText::TooLong { bytes: text.len(), max: bytes_max });
+        return Err(InvalidText::TooLong {
+            bytes: text.len(),
+            max: bytes_max,
+        });
     }
-    match text.chars().find(|&letter| is_control(letter) && !allowed(letter)) {
+    match text
+        .chars()
+        .find(|&letter| is_control(letter) && !allowed(letter))
+    {
         Some(letter) => Err(InvalidText::Character(letter)),
         None => Ok(()),
     }
@@ -211,17 +222,36 @@ mod tests {
 
     #[test]
     fn texts_are_checked() {
-        for good in ["hi", "two\nlines\tand a tab", "👩‍👩‍👧 שלום", &"x".repeat(TEXT_BYTES_MAX)] {
+        for good in [
+            "hi",
+            "two\nlines\tand a tab",
+            "👩‍👩‍👧 שלום",
+            &"x".repeat(TEXT_BYTES_MAX),
+        ] {
             assert!(good.parse::<Text>().is_ok(), "{good:?}");
         }
         assert_eq!("".parse::<Text>(), Err(InvalidText::Empty));
         assert_eq!(" \n ".parse::<Text>(), Err(InvalidText::Empty));
-        for bad in ['\0', '\r', '\u{7}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2067}'] {
-            assert_eq!(format!("a{bad}b").parse::<Text>(), Err(InvalidText::Character(bad)));
+        for bad in [
+            '\0', '\r', '\u{7}', '\u{1b}', '\u{7f}', '\u{9b}', '\u{2028}', '\u{202e}', '\u{2067}',
+        ] {
+            assert_eq!(
+                format!("a{bad}b").parse::<Text>(),
+                Err(InvalidText::Character(bad))
+            );
         }
         let long = "x".repeat(TEXT_BYTES_MAX + 1);
-        assert_eq!(long.parse::<Text>(), Err(InvalidText::TooLong { bytes: 4097, max: 4096 }));
-        assert_eq!(Content::parse(0, Bytes::from_static(b"\xff")), Err(InvalidText::Encoding));
+        assert_eq!(
+            long.parse::<Text>(),
+            Err(InvalidText::TooLong {
+                bytes: 4097,
+                max: 4096
+            })
+        );
+        assert_eq!(
+            Content::parse(0, Bytes::from_static(b"\xff")),
+            Err(InvalidText::Encoding)
+        );
     }
 
     #[test]

@@ -62,7 +62,11 @@ pub fn read(bytes: &[u8]) -> Result<Option<(u64, usize)>, NotShortest> {
     for &byte in encoded.get(1..).unwrap_or_default() {
         value = value << 8 | u64::from(byte);
     }
-    if len(value) == length { Ok(Some((value, length))) } else { Err(NotShortest) }
+    if len(value) == length {
+        Ok(Some((value, length)))
+    } else {
+        Err(NotShortest)
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +81,10 @@ mod tests {
             (37, &[0x25][..]),
             (15_293, &[0x7b, 0xbd]),
             (494_878_333, &[0x9d, 0x7f, 0x3e, 0x7d]),
-            (151_288_809_941_952_652, &[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c]),
+            (
+                151_288_809_941_952_652,
+                &[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c],
+            ),
         ] {
             let mut out = Vec::new();
             put(value, &mut out);
