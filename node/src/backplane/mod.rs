@@ -38,6 +38,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 pub mod memory;
+mod outbox;
 pub mod redis;
 
 /// Relay between nodes. The module says what it promises.
@@ -55,7 +56,8 @@ pub trait Backplane: Debug + Send + Sync + 'static {
         batch: &'a Batch,
     ) -> BoxFuture<'a, Result<Appended, AppendError>>;
 
-    /// Reads on from `after`, oldest first, about `entries_max` entries.
+    /// Reads on from `after`, oldest first, about `entries_max` entries, fewer when they are large
+    /// ([`PAGE_BYTES_MAX`]): read on until the page ends at its head.
     ///
     /// A room that has no log yet gets an epoch by being read.
     ///
@@ -242,7 +244,56 @@ impl Batch {
     pub const DRAFTS_MAX: usize = 128;
     /// Most bytes of a batch's frames, unless it is a single draft.
     pub const BYTES_MAX: usize = 64 * 1024;
+
+    /// Whether a log can take it: within the bounds, and each draft exactly one frame of an entry.
+    /// One bad frame would make its whole block unreadable for everybody.
+    ///
+    /// # Errors
+    /// [`AppendError::Refused`] when it cannot.
+    pub(crate) fn check(&self) -> Result<(), AppendError> {
+        let refuse = |reason: &str| Err(AppendError::Refused(reason.to_owned()));
+        let bytes: usize = self.drafts.iter().map(|draft| draft.frame.len()).sum();
+        let is_single = self.drafts.len() == 1;
+        if self.drafts.len() > Self::DRAFTS_MAX || bytes > Self::BYTES_MAX && !is_single {
+            return refuse("a batch beyond its bounds");
+        }
+        for draft in &self.drafts {
+            match Bounds::read(&draft.frame) {
+                Ok(Some(bounds))
+                    if bounds.end == draft.frame.len()
+                        && chat_protocol::lane::is_entry(bounds.kind) => {}
+                _ => return refuse("a draft that is not one frame of an entry"),
+            }
+            if draft.nonce > Nonce::MAX {
+                return refuse("a nonce beyond its bounds");
+            }
+        }
+        Ok(())
+    }
 }
+
+/// How much of a room's log is kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct LogBounds {
+    /// Entries that are kept, and up to one block more.
+    pub entries_max: u64,
+    /// How long an entry is kept. Checked when the room is used, and for whole blocks.
+    pub age_max: Duration,
+    /// A room that is neither written nor read for this long is forgotten, with its topic; its
+    /// next log is of another epoch. At least `age_max`.
+    pub idle_max: Duration,
+}
+
+impl Default for LogBounds {
+    /// A day of a busy room, and a week for the topic of a quiet one.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { entries_max: 10_000, age_max: DAY, idle_max: DAY.saturating_mul(7) }
+    }
+}
+
+/// Most bytes of frames in a page of [`Backplane::read`], give or take a block.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// What became of a batch.
 #[derive(Clone, Debug)]
