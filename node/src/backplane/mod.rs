@@ -288,7 +288,11 @@ impl Default for LogBounds {
     /// A day of a busy room, and a week for the topic of a quiet one.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Self { entries_max: 10_000, age_max: DAY, idle_max: DAY.saturating_mul(7) }
+        Self {
+            entries_max: 10_000,
+            age_max: DAY,
+            idle_max: DAY.saturating_mul(7),
+        }
     }
 }
 
