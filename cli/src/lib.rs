@@ -1,15 +1,21 @@
 //! Chat in the terminal, in a pipe, or as JSON lines.
 
+pub mod app;
 pub mod args;
 pub mod clean;
 pub mod command;
+pub mod connect;
+pub mod conversation;
 pub mod exit;
 pub mod input;
 pub mod json;
+pub mod log;
 pub mod operation;
 pub mod output;
 pub mod palette;
 pub mod report;
+pub mod stop;
+pub mod surface;
 pub mod terminal;
 pub mod text;
 pub mod wrap;

@@ -5,9 +5,10 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use chat_client::MessageId;
 use chat_protocol::lane::{EndReason, GapReason, Message, Notice, PresenceChange, TopicChanged};
 use chat_protocol::node::RoomSummary;
-use chat_protocol::{Cursor, ErrorCode, NodeName, Nonce, RoomName, SessionId, Topic, UserName};
+use chat_protocol::{Cursor, ErrorCode, NodeName, RoomName, SessionId, Topic, UserName};
 
 /// Something to show.
 #[derive(Clone, Debug)]
@@ -172,7 +173,7 @@ pub enum Report {
         /// Its place in the log.
         cursor: Cursor,
         /// Which.
-        id: u64,
+        id: MessageId,
         /// Time from asking to the ack.
         took: Duration,
     },

@@ -1,0 +1,405 @@
+//! The session as the program uses it: operations in, reports out.
+//!
+//! Owns which rooms are open, which is the current one, and what still waits for an answer. Never
+//! blocks on an answer: requests and messages are awaited side by side with the events of the rooms,
+//! because a client that does not read its rooms makes the node wait.
+//!
+//! Invariant: a request keeps the next operation waiting ([`Conversation::is_idle`]), a message does
+//! not; so `join` and then `send` work as written, and messages flow.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chat_client::{Client, Delivery, Events, PublishError, Room, Start};
+use chat_protocol::{Content, Cursor, NodeName, RoomName, SessionId, Text, Topic, UserName};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, sleep_until};
+
+use crate::command;
+use crate::conversation::answer::{Answer, AnswerFuture, Settled, SettledFuture};
+use crate::conversation::overdue::Unsettled;
+use crate::operation::{Operation, Request, Style};
+use crate::report::{Place, Refusal, Report};
+
+mod answer;
+mod event;
+mod mention;
+mod overdue;
+
+/// The session, its rooms, and what is under way.
+#[derive(Debug)]
+pub struct Conversation {
+    client: Client,
+    events: Events,
+    /// Whether the last event was handed out.
+    is_closed: bool,
+    history_len: u32,
+    wanted: Option<UserName>,
+    session: SessionId,
+    me: UserName,
+    node: Option<NodeName>,
+    was_connected: bool,
+    rooms: BTreeMap<RoomName, Open>,
+    current: Option<RoomName>,
+    requests: FuturesUnordered<AnswerFuture>,
+    deliveries: FuturesUnordered<SettledFuture>,
+    unsettled: Unsettled,
+    /// A message that met a full queue: published when one before it is settled.
+    kept: Option<Request>,
+    /// Joins that were answered before their room's first event came.
+    joining: Vec<(RoomName, Option<String>)>,
+    ready: VecDeque<Report>,
+}
+
+/// An open room.
+#[derive(Debug)]
+struct Open {
+    place: Place,
+    topic: Topic,
+    /// The last entry that came.
+    seen: Option<Cursor>,
+    /// The last message of ours that was acked.
+    acked: Option<Cursor>,
+}
+
+impl Conversation {
+    /// A conversation in no room. `history_len` messages are asked for when a room is joined.
+    #[must_use]
+    pub fn new(client: Client, events: Events, history_len: u32, wanted: Option<UserName>) -> Self {
+        let welcomed = client.session();
+        Self {
+            client,
+            events,
+            is_closed: false,
+            history_len,
+            wanted,
+            session: welcomed.session,
+            me: welcomed.name,
+            node: None,
+            was_connected: false,
+            rooms: BTreeMap::new(),
+            current: None,
+            requests: FuturesUnordered::new(),
+            deliveries: FuturesUnordered::new(),
+            unsettled: Unsettled::default(),
+            kept: None,
+            joining: vec![],
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Whether the next operation may be performed now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.requests.is_empty() && self.kept.is_none()
+    }
+
+    /// Messages whose fate is not known yet.
+    #[must_use]
+    pub fn unsettled_len(&self) -> usize {
+        self.unsettled.len() + usize::from(self.kept.is_some())
+    }
+
+    /// Whether every message of ours that was acked has come back with the others.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        self.rooms
+            .values()
+            .all(|open| match (open.acked, open.seen) {
+                (Some(acked), Some(seen)) => acked.epoch != seen.epoch || acked.seq <= seen.seq,
+                (acked, _) => acked.is_none(),
+            })
+    }
+
+    /// Whether a room is open.
+    #[must_use]
+    pub fn is_in_a_room(&self) -> bool {
+        !self.rooms.is_empty() || !self.joining.is_empty()
+    }
+
+    /// The room that what is typed goes to.
+    #[must_use]
+    pub fn current(&self) -> Option<&Place> {
+        self.rooms
+            .get(self.current.as_ref()?)
+            .map(|open| &open.place)
+    }
+
+    /// The next thing to show; none after the session has ended for good.
+    ///
+    /// Cancel safety: nothing is lost when this is dropped before it resolved.
+    pub async fn next(&mut self) -> Option<Report> {
+        loop {
+            if let Some(report) = self.ready.pop_front() {
+                return Some(report);
+            }
+            if self.is_closed && self.requests.is_empty() && self.deliveries.is_empty() {
+                return None;
+            }
+            let overdue_at = self.unsettled.overdue_at();
+            tokio::select! {
+                event = self.events.next(), if !self.is_closed => match event {
+                    Some(event) => self.on_event(event),
+                    None => self.is_closed = true,
+                },
+                Some(answer) = self.requests.next(), if !self.requests.is_empty() => {
+                    self.on_answer(answer);
+                }
+                Some(settled) = self.deliveries.next(), if !self.deliveries.is_empty() => {
+                    self.on_settled(settled);
+                }
+                () = sleep_until(overdue_at.unwrap_or_else(Instant::now)), if overdue_at.is_some() => {
+                    if let Some(len) = self.unsettled.on_overdue(Instant::now()) {
+                        self.ready.push_back(Report::Overdue { len });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins an operation. What comes of it is a report. [`Operation::Quit`] is the caller's.
+    pub fn perform(&mut self, request: Request) {
+        let Request {
+            reference,
+            operation,
+        } = request;
+        match operation {
+            Operation::Send { room, text, style } => {
+                self.publish(reference, room, Body::Said(text, style));
+            }
+            Operation::SetTopic { room, topic } => {
+                self.publish(reference, room, Body::Topic(topic))
+            }
+            Operation::Join { room, history } => self.join(reference, room, history),
+            Operation::Leave { room } => {
+                let Some(room) = self.open_room(reference.as_deref(), room) else {
+                    return;
+                };
+                self.requests.push(answer::leave(room, reference));
+            }
+            Operation::Rooms => self
+                .requests
+                .push(answer::rooms(self.client.clone(), reference)),
+            Operation::Members { room } => {
+                let Some(room) = room.or_else(|| self.current.clone()) else {
+                    return self.refuse(reference, no_room());
+                };
+                let place = self.place(&room);
+                self.requests
+                    .push(answer::members(self.client.clone(), place, reference));
+            }
+            Operation::Direct { user, text } => {
+                self.requests
+                    .push(answer::direct(self.client.clone(), user, text, reference));
+            }
+            Operation::ShowTopic => {
+                match self.current.as_ref().and_then(|room| self.rooms.get(room)) {
+                    Some(open) => self.ready.push_back(Report::Topic {
+                        place: open.place.clone(),
+                        topic: open.topic.clone(),
+                    }),
+                    None => self.refuse(reference, no_room()),
+                }
+            }
+            Operation::Rename { name } => {
+                self.requests
+                    .push(answer::rename(self.client.clone(), name, reference));
+            }
+            Operation::Ping => self
+                .requests
+                .push(answer::ping(self.client.clone(), reference)),
+            Operation::Help { command } => match command::help(command.as_deref()) {
+                Ok(lines) => self.ready.push_back(Report::Help { lines }),
+                Err(error) => {
+                    self.refuse(reference, Refusal::local("bad_command", error.to_string()));
+                }
+            },
+            Operation::Quit => {}
+        }
+    }
+
+    /// Queues a report of the caller's behind those that wait.
+    pub fn tell(&mut self, report: Report) {
+        self.ready.push_back(report);
+    }
+
+    /// Says goodbye and closes the connection; takes a few seconds at most.
+    pub async fn close(self) {
+        self.client.close().await;
+    }
+
+    fn join(&mut self, reference: Option<String>, room: RoomName, history: Option<u32>) {
+        if let Some(open) = self.rooms.get(&room) {
+            let place = open.place.clone();
+            self.current = Some(room);
+            self.ready.push_back(Report::Went {
+                place: place.clone(),
+            });
+            self.ready.push_back(Report::Done {
+                reference,
+                operation: "join",
+                place: Some(place),
+            });
+            return;
+        }
+        let start = match history.unwrap_or(self.history_len) {
+            0 => Start::Live,
+            len => Start::Last(len),
+        };
+        self.requests
+            .push(answer::join(self.client.clone(), room, start, reference));
+    }
+
+    fn publish(&mut self, reference: Option<String>, room: Option<RoomName>, body: Body) {
+        let Some(room) = self.open_room(reference.as_deref(), room) else {
+            return;
+        };
+        match body.publish_to(&room) {
+            Ok(delivery) => {
+                let place = self.place(room.name());
+                let number = self.unsettled.add(Instant::now());
+                self.deliveries
+                    .push(answer::settle(delivery, number, place, reference));
+            }
+            Err(PublishError::Full) => {
+                let operation = body.into_operation(room.name().clone());
+                self.kept = Some(Request {
+                    reference,
+                    operation,
+                });
+            }
+            Err(error) => self.refuse(reference, answer::not_published(&error)),
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Report(report) => self.ready.push_back(report),
+            Answer::Joined { room, reference } => {
+                self.current = Some(room.clone());
+                match self.rooms.get(&room) {
+                    Some(open) => self.ready.push_back(Report::Done {
+                        reference,
+                        operation: "join",
+                        place: Some(open.place.clone()),
+                    }),
+                    None => self.joining.push((room, reference)),
+                }
+            }
+            Answer::Direct {
+                room,
+                text: Some(text),
+                reference,
+            } => {
+                self.publish(reference, Some(room), Body::Said(text, Style::Plain));
+            }
+            Answer::Direct {
+                room,
+                text: None,
+                reference,
+            } => {
+                self.current = Some(room.clone());
+                let place = self.place(&room);
+                self.ready.push_back(Report::Went {
+                    place: place.clone(),
+                });
+                self.ready.push_back(Report::Done {
+                    reference,
+                    operation: "msg",
+                    place: Some(place),
+                });
+            }
+        }
+    }
+
+    fn on_settled(&mut self, settled: Settled) {
+        let took = self.unsettled.remove(settled.number, Instant::now());
+        let reference = settled.reference;
+        match settled.result {
+            Ok(cursor) => {
+                if let Some(open) = self.rooms.get_mut(&settled.place.room) {
+                    open.acked = Some(cursor);
+                }
+                let (place, id) = (settled.place, settled.id);
+                self.ready.push_back(Report::Acked {
+                    reference,
+                    place,
+                    cursor,
+                    id,
+                    took,
+                });
+            }
+            Err(error) => self.refuse(reference, answer::not_published(&error)),
+        }
+        if let Some(request) = self.kept.take() {
+            self.perform(request);
+        }
+    }
+
+    /// The handle of a room, or of the current one; refused when it is not open.
+    fn open_room(&mut self, reference: Option<&str>, room: Option<RoomName>) -> Option<Room> {
+        let Some(name) = room.or_else(|| self.current.clone()) else {
+            self.refuse(reference.map(str::to_owned), no_room());
+            return None;
+        };
+        let room = self.client.room(&name);
+        if room.is_none() {
+            let refusal = Refusal::local(
+                "not_joined",
+                format!("you are not in {}", self.place(&name)),
+            );
+            self.refuse(
+                reference.map(str::to_owned),
+                refusal.with_hint("join it first"),
+            );
+        }
+        room
+    }
+
+    fn refuse(&mut self, reference: Option<String>, refusal: Refusal) {
+        self.ready.push_back(Report::Refused { reference, refusal });
+    }
+
+    fn place(&self, room: &RoomName) -> Place {
+        let direct = || {
+            self.client
+                .room(room)
+                .and_then(|room| room.snapshot().direct)
+        };
+        match self.rooms.get(room) {
+            Some(open) => open.place.clone(),
+            None => Place {
+                room: room.clone(),
+                direct: direct(),
+            },
+        }
+    }
+}
+
+/// What goes into a room's log.
+enum Body {
+    Said(Text, Style),
+    Topic(Topic),
+}
+
+impl Body {
+    fn publish_to(&self, room: &Room) -> Result<Delivery, PublishError> {
+        match self {
+            Self::Said(text, Style::Plain) => room.publish(Content::Text(text.clone())),
+            Self::Said(text, Style::Action) => room.publish(Content::Action(text.clone())),
+            Self::Topic(topic) => room.set_topic(topic.as_str()),
+        }
+    }
+
+    fn into_operation(self, room: RoomName) -> Operation {
+        let room = Some(room);
+        match self {
+            Self::Said(text, style) => Operation::Send { room, text, style },
+            Self::Topic(topic) => Operation::SetTopic { room, topic },
+        }
+    }
+}
+
+fn no_room() -> Refusal {
+    Refusal::local("no_room", "you are in no room").with_hint("join one: /join ROOM")
+}

@@ -1,0 +1,215 @@
+//! What the events of the session mean for the conversation, and what is shown of them.
+
+use chat_client::{Event, Welcomed};
+use chat_protocol::{Content, Cursor, RoomName};
+
+use super::{Conversation, Open, mention};
+use crate::report::{Place, Report};
+
+impl Conversation {
+    /// Takes an event in.
+    pub(super) fn on_event(&mut self, event: Event) {
+        if event.room().is_some_and(|room| *room == RoomName::system()) {
+            // Its notices come as such; that it is a room is nobody's concern.
+            return;
+        }
+        let report = match event {
+            Event::Connected(welcomed) => return self.on_welcome(welcomed),
+            Event::Disconnected {
+                reason,
+                retry_in,
+                attempt,
+            } => Report::Disconnected {
+                node: self.node.clone(),
+                reason: reason.text,
+                retry_in,
+                attempt,
+            },
+            Event::Joined {
+                room,
+                direct,
+                head,
+                next,
+                members,
+                topic,
+                rejoined,
+            } => {
+                let place = Place {
+                    room: room.clone(),
+                    direct,
+                };
+                let seen = Some(Cursor::new(head.epoch, next.minus(1)));
+                let acked = self.rooms.get(&room).and_then(|open| open.acked);
+                let open = Open {
+                    place: place.clone(),
+                    topic: topic.clone(),
+                    seen,
+                    acked,
+                };
+                self.rooms.insert(room.clone(), open);
+                let past = head.seq.next().0.saturating_sub(next.0);
+                self.ready.push_back(Report::Joined {
+                    place,
+                    head,
+                    past,
+                    members,
+                    topic,
+                    rejoined,
+                });
+                return self.on_room_open(&room);
+            }
+            Event::Message {
+                room,
+                cursor,
+                message,
+                own,
+                history,
+            } => {
+                self.see(&room, cursor);
+                let text = match &message.content {
+                    Content::Text(text) | Content::Action(text) => text.as_str(),
+                    Content::Opaque { .. } => "",
+                };
+                let mention = !own && mention::mentions(text, self.me.as_str());
+                Report::Message {
+                    place: self.place(&room),
+                    cursor,
+                    message,
+                    own,
+                    history,
+                    mention,
+                }
+            }
+            Event::TopicChanged {
+                room,
+                cursor,
+                change,
+                history,
+            } => {
+                self.see(&room, cursor);
+                if let Some(open) = self.rooms.get_mut(&room) {
+                    open.topic = change.topic.clone();
+                }
+                let own = change.author.session == self.session;
+                Report::TopicChanged {
+                    place: self.place(&room),
+                    cursor,
+                    change,
+                    own,
+                    history,
+                }
+            }
+            Event::Notice {
+                cursor,
+                notice,
+                history,
+            } => Report::Notice {
+                cursor,
+                notice,
+                history,
+            },
+            Event::Damaged { room, cursor } => {
+                self.see(&room, cursor);
+                Report::Damaged {
+                    place: self.place(&room),
+                    cursor,
+                }
+            }
+            Event::Gap {
+                room,
+                reason,
+                from,
+                next,
+            } => {
+                self.see(&room, Cursor::new(next.epoch, next.seq.minus(1)));
+                Report::Gap {
+                    place: self.place(&room),
+                    reason,
+                    from,
+                    next,
+                }
+            }
+            Event::Presence {
+                room,
+                members,
+                changes,
+                more,
+            } => Report::Presence {
+                place: self.place(&room),
+                members,
+                changes,
+                more,
+            },
+            Event::Left { room, reason } => {
+                let place = self.place(&room);
+                self.rooms.remove(&room);
+                self.ready.push_back(Report::Left { place, reason });
+                return self.on_room_closed(&room);
+            }
+            Event::Renamed { name } => {
+                self.me = name.clone();
+                Report::Renamed { name }
+            }
+            Event::Goaway { delay, .. } => Report::Draining { delay },
+            Event::BackplaneState { available } => Report::Backplane { available },
+            Event::Closed { reason } => Report::Closed {
+                reason: reason.text,
+            },
+            // A later kind of event: nothing is known about it.
+            _ => return,
+        };
+        self.ready.push_back(report);
+    }
+
+    fn on_welcome(&mut self, welcomed: Welcomed) {
+        let first = !std::mem::replace(&mut self.was_connected, true);
+        self.session = welcomed.session;
+        self.me = welcomed.name.clone();
+        self.node = Some(welcomed.node.clone());
+        self.ready.push_back(Report::Connected {
+            node: welcomed.node,
+            target: welcomed.target,
+            session: welcomed.session,
+            name: welcomed.name.clone(),
+            first,
+            resumed: welcomed.resumed,
+        });
+        if let Some(wanted) = self
+            .wanted
+            .take_if(|wanted| first && *wanted != welcomed.name)
+        {
+            let (wanted, name) = (wanted.to_string(), welcomed.name);
+            self.ready.push_back(Report::NameDiffers { wanted, name });
+        }
+    }
+
+    /// A room has its first event: a join that was answered is now done.
+    fn on_room_open(&mut self, room: &RoomName) {
+        if let Some(index) = self.joining.iter().position(|(joining, _)| joining == room) {
+            let (room, reference) = self.joining.swap_remove(index);
+            let place = Some(self.place(&room));
+            self.ready.push_back(Report::Done {
+                reference,
+                operation: "join",
+                place,
+            });
+        }
+    }
+
+    /// A room is gone: what is typed goes to another one.
+    fn on_room_closed(&mut self, room: &RoomName) {
+        if self.current.as_ref() != Some(room) {
+            return;
+        }
+        self.current = self.rooms.keys().next().cloned();
+        if let Some(place) = self.current().cloned() {
+            self.ready.push_back(Report::Went { place });
+        }
+    }
+
+    fn see(&mut self, room: &RoomName, cursor: Cursor) {
+        if let Some(open) = self.rooms.get_mut(room) {
+            open.seen = Some(cursor);
+        }
+    }
+}
