@@ -117,19 +117,19 @@ pub(crate) fn examples() -> Vec<Example> {
             "Leave",
             Leave {
                 request: RequestId(3),
-                room: RoomRef(1),
+                room: RoomRef(2),
             },
             &[
                 ("04", "length 4"),
                 ("40 44", "kind 0x44 Leave"),
                 ("03", "request 3"),
-                ("01", "room 1"),
+                ("02", "room 2"),
             ],
         ),
         example(
             "Publish, text",
             Publish {
-                room: RoomRef(1),
+                room: RoomRef(2),
                 nonce: Nonce(1),
                 content_type: 0,
                 body: Bytes::from_static(b"hi"),
@@ -137,7 +137,7 @@ pub(crate) fn examples() -> Vec<Example> {
             &[
                 ("08", "length 8"),
                 ("40 46", "kind 0x46 Publish"),
-                ("01", "room 1"),
+                ("02", "room 2"),
                 ("01", "nonce 1"),
                 ("00", "content_type 0: text"),
                 ("02 68 69", "body \"hi\""),
@@ -146,7 +146,7 @@ pub(crate) fn examples() -> Vec<Example> {
         example(
             "Publish, action",
             Publish {
-                room: RoomRef(1),
+                room: RoomRef(2),
                 nonce: Nonce(300),
                 content_type: 1,
                 body: Bytes::from_static(b"waves"),
@@ -154,7 +154,7 @@ pub(crate) fn examples() -> Vec<Example> {
             &[
                 ("0c", "length 12"),
                 ("40 46", "kind 0x46 Publish"),
-                ("01", "room 1"),
+                ("02", "room 2"),
                 ("ac 02", "nonce 300"),
                 ("01", "content_type 1: action"),
                 ("05 77 61 76 65 73", "body \"waves\""),
@@ -176,14 +176,14 @@ pub(crate) fn examples() -> Vec<Example> {
         example(
             "SetTopic",
             SetTopic {
-                room: RoomRef(1),
+                room: RoomRef(2),
                 nonce: Nonce(2),
                 topic: "tea".into(),
             },
             &[
                 ("08", "length 8"),
                 ("40 4a", "kind 0x4a SetTopic"),
-                ("01", "room 1"),
+                ("02", "room 2"),
                 ("02", "nonce 2"),
                 ("03 74 65 61", "topic \"tea\""),
             ],

@@ -3,6 +3,8 @@
 //!
 //! The bytes are written by hand, not by the codec, and never change once shipped.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
 mod client;
 mod lane;
 mod node;

@@ -129,14 +129,14 @@ pub(crate) fn examples() -> Vec<Example> {
         example(
             "Ack",
             Ack {
-                room: RoomRef(1),
+                room: RoomRef(2),
                 nonce: Nonce(1),
                 cursor: cursor(42),
             },
             &[
                 ("08", "length 8"),
                 ("40 86", "kind 0x86 Ack"),
-                ("01", "room 1"),
+                ("02", "room 2"),
                 ("01", "nonce 1"),
                 ("ed bd 01", "epoch 0x5eed"),
                 ("2a", "seq 42"),
@@ -145,7 +145,7 @@ pub(crate) fn examples() -> Vec<Example> {
         example(
             "Rejected",
             Rejected {
-                room: RoomRef(1),
+                room: RoomRef(2),
                 nonce: Nonce(2),
                 code: ErrorCode::Unavailable.to_wire(),
                 retry_after_ms: Some(1000),
@@ -154,7 +154,7 @@ pub(crate) fn examples() -> Vec<Example> {
             &[
                 ("0a", "length 10"),
                 ("40 88", "kind 0x88 Rejected"),
-                ("01", "room 1"),
+                ("02", "room 2"),
                 ("02", "nonce 2"),
                 ("91 03", "code 401 unavailable"),
                 ("01", "retry_after_ms: some"),
@@ -232,7 +232,16 @@ pub(crate) fn examples() -> Vec<Example> {
             ],
         ),
         example(
-            "BackplaneState",
+            "BackplaneState, there",
+            BackplaneState { available: true },
+            &[
+                ("03", "length 3"),
+                ("40 91", "kind 0x91 BackplaneState"),
+                ("01", "available: true"),
+            ],
+        ),
+        example(
+            "BackplaneState, away",
             BackplaneState { available: false },
             &[
                 ("03", "length 3"),
@@ -241,7 +250,20 @@ pub(crate) fn examples() -> Vec<Example> {
             ],
         ),
         example(
-            "Closing",
+            "Closing, done",
+            Closing {
+                code: CloseCode::Done.to_wire(),
+                detail: "done".into(),
+            },
+            &[
+                ("08", "length 8"),
+                ("40 92", "kind 0x92 Closing"),
+                ("00", "code 0 done"),
+                ("04 64 6f 6e 65", "detail \"done\""),
+            ],
+        ),
+        example(
+            "Closing, the hello was refused",
             Closing {
                 code: CloseCode::Refused.to_wire(),
                 detail: String::new(),
