@@ -53,7 +53,6 @@ pub(crate) enum Command {
     Ping {
         reply: Reply<Duration>,
     },
-    Close,
 }
 
 /// What driver and handles both look at. Locks are held for a few statements, never over an await;
@@ -69,6 +68,8 @@ pub(crate) struct Shared {
     /// The connection, while there is one.
     pub(crate) connection: Mutex<Option<quinn::Connection>>,
     pub(crate) events: EventQueue,
+    /// Cancelled when the driver shall end. Not a command, which might have to wait.
+    pub(crate) close: CancellationToken,
     /// Cancelled when the driver has ended.
     pub(crate) ended: CancellationToken,
 }
@@ -119,8 +120,7 @@ impl Handle {
 
     /// Asks the driver to end, and waits until it has.
     pub(crate) async fn close(&self) {
-        // The send fails when the driver has ended already.
-        let _ = self.commands.send(Command::Close).await;
+        self.shared.close.cancel();
         self.shared.ended.cancelled().await;
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt::{self, Display};
 use std::time::Duration;
 
+use chat_protocol::limits::DETAIL_BYTES_MAX;
 use chat_protocol::name::InvalidRoomName;
-use chat_protocol::text::InvalidText;
+use chat_protocol::text::{InvalidText, is_control};
 use chat_protocol::{CloseCode, ErrorCode};
 use thiserror::Error;
 
@@ -171,9 +172,26 @@ impl Display for Refused<'_> {
     }
 }
 
+/// Words of a node or library made safe to show: on one line, bounded, without control characters.
+pub(crate) fn plain(words: &str) -> String {
+    let mut text: String = words
+        .chars()
+        .map(|letter| if is_control(letter) { ' ' } else { letter })
+        .take(DETAIL_BYTES_MAX)
+        .collect();
+    text.truncate(text.trim_end().len());
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_from_outside_cannot_command_a_terminal() {
+        assert_eq!(plain("a\u{1b}[1mb\nc\u{202e}d \t"), "a [1mb c d");
+        assert_eq!(plain(&"x".repeat(1_000)).len(), DETAIL_BYTES_MAX);
+    }
 
     #[test]
     fn texts_say_what_was_tried_and_what_was_met() {

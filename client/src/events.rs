@@ -139,38 +139,37 @@ impl EventQueue {
             // Registered before looking, so that no wake between the two is missed.
             let mut space = std::pin::pin!(self.space.notified());
             space.as_mut().enable();
-            match self.try_push(ticket, event, reached) {
-                Ok(added) => return added,
-                Err(kept) => event = kept,
+            if let Some(added) = self.try_push(ticket, &mut event, reached) {
+                return added;
             }
             space.await;
         }
     }
 
-    /// Gives the event back when there is no space.
+    /// Takes the event, or leaves it and gives `None` when there is no space.
     fn try_push(
         &self,
         ticket: &LaneTicket,
-        event: Option<Event>,
+        event: &mut Option<Event>,
         reached: Option<Cursor>,
-    ) -> Result<Result<(), Detached>, Option<Event>> {
+    ) -> Option<Result<(), Detached>> {
         let mut inner = lock(&self.inner);
         if ticket.room.lane.load(Ordering::Relaxed) != ticket.lane || inner.finished {
-            return Ok(Err(Detached));
+            return Some(Err(Detached));
         }
         if event.is_some() && !inner.abandoned && inner.events.len() >= EVENTS_LEN_MAX {
-            return Err(event);
+            return None;
         }
         if let Some(reached) = reached {
             lock(&ticket.room.inner).reached = Some(reached);
         }
-        if let (Some(event), false) = (event, inner.abandoned) {
+        if let (Some(event), false) = (event.take(), inner.abandoned) {
             let place = Some((Arc::clone(&ticket.room), reached));
             inner.events.push_back(Queued { event, place });
             drop(inner);
             self.ready.notify_one();
         }
-        Ok(Ok(()))
+        Some(Ok(()))
     }
 
     /// Lets this lane alone add events of the room from now on; 0 lets none.

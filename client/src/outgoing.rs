@@ -44,6 +44,7 @@ struct Queue<T> {
     items: VecDeque<Item<T>>,
     next: Nonce,
     attached: bool,
+    sealed: bool,
     /// So many of the first items were sent and need not be sent again.
     sent: usize,
     /// Answers the node owes; they come in the order of what was sent.
@@ -149,6 +150,7 @@ impl<T> Outgoing<T> {
             items: VecDeque::new(),
             next,
             attached: false,
+            sealed: false,
             sent: 0,
             owed: 0,
             progress: now,
@@ -167,7 +169,11 @@ impl<T> Outgoing<T> {
         if self.closed {
             return Err(NotTaken::Closed);
         }
-        let queue = self.rooms.get_mut(&room).ok_or(NotTaken::Left)?;
+        let queue = self
+            .rooms
+            .get_mut(&room)
+            .filter(|queue| !queue.sealed)
+            .ok_or(NotTaken::Left)?;
         if self.len >= self.capacity {
             return Err(NotTaken::Full);
         }
@@ -181,6 +187,13 @@ impl<T> Outgoing<T> {
         });
         self.len += 1;
         Ok(nonce)
+    }
+
+    /// Takes nothing more for the room.
+    pub(crate) fn seal(&mut self, room: LocalRoom) {
+        if let Some(queue) = self.rooms.get_mut(&room) {
+            queue.sealed = true;
+        }
     }
 
     /// The room can be published to on this connection.

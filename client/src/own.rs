@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use chat_protocol::{Cursor, Nonce};
+use thiserror::Error;
 
 /// Places of this session's latest messages in a room, as an ack or the lane told them first.
 #[derive(Debug, Default)]
@@ -11,7 +12,8 @@ pub(crate) struct OwnPlaces {
 }
 
 /// An ack and the lane, or two acks, put one message in two places of one epoch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("message {nonce} stands at {now}, and was told to stand at {before}")]
 pub(crate) struct Disagreement {
     pub(crate) nonce: Nonce,
     pub(crate) before: Cursor,

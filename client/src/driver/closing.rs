@@ -1,0 +1,92 @@
+//! The end of a client: acks first, then goodbye, each for a bounded time.
+
+use std::time::Duration;
+
+use chat_protocol::client::Bye;
+use tokio::time::Instant;
+
+use crate::driver::Driver;
+use crate::driver::greet::DONE;
+use crate::error::PublishError;
+use crate::event::Disconnect;
+use crate::lock::lock;
+
+/// How far closing has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Closing {
+    /// Waits for acks, at most until then.
+    Acks(Instant),
+    /// Waits for the node's goodbye, at most until then.
+    Goodbye(Instant),
+}
+
+impl Closing {
+    pub(crate) const fn until(&self) -> Instant {
+        match self {
+            Self::Acks(until) | Self::Goodbye(until) => *until,
+        }
+    }
+}
+
+impl Driver {
+    /// Takes nothing more from the application, and ends what it gave.
+    pub(crate) fn begin_close(&mut self, now: Instant) {
+        if self.closing.is_none() {
+            lock(&self.shared.outgoing).close();
+            self.closing = Some(Closing::Acks(now + self.settings.close_timeout));
+        }
+    }
+
+    pub(crate) fn advance_close(&mut self, now: Instant) {
+        let Some(closing) = self.closing else {
+            return;
+        };
+        let is_due = now >= closing.until();
+        match (closing, self.link.as_mut()) {
+            (Closing::Acks(_), _) if !is_due && lock(&self.shared.outgoing).len() > 0 => {}
+            (Closing::Acks(_), Some(link)) => {
+                link.send(Bye {});
+                self.dialing = None;
+                self.closing = Some(Closing::Goodbye(now + GOODBYE_TIMEOUT));
+            }
+            (Closing::Goodbye(_), Some(_)) if !is_due => {}
+            _ => self.end = Some(Disconnect::done()),
+        }
+    }
+
+    /// Whether the session is ended as far as this client is concerned.
+    pub(crate) const fn said_bye(&self) -> bool {
+        matches!(self.closing, Some(Closing::Goodbye(_)))
+    }
+
+    /// Tells everybody that it is over, and the node too.
+    pub(crate) async fn finish(mut self, reason: Disconnect) {
+        self.commands.close();
+        *lock(&self.shared.connection) = None;
+        lock(&self.shared.rooms).clear();
+        let given_up = {
+            let mut outgoing = lock(&self.shared.outgoing);
+            outgoing.close();
+            outgoing.give_up()
+        };
+        for message in given_up {
+            let error = if message.was_sent {
+                PublishError::Unknown
+            } else {
+                PublishError::Closed
+            };
+            // Nobody may be waiting for it.
+            drop(message.settle.send(Err(error)));
+        }
+        self.shared.events.finish(reason);
+        if let Some(link) = self.link.take() {
+            link.connection.close(DONE, b"");
+        }
+        self.dialing = None;
+        self.dialer.wait_idle().await;
+        self.shared.ended.cancel();
+    }
+}
+
+/// How long the node's goodbye is waited for.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,418 @@
+//! From targets to a welcomed session: names resolved, handshakes raced, one hello at a time.
+//!
+//! Handshakes of several targets run side by side, each started a moment after the one before. Only
+//! one node at a time is said hello to: two hellos would be two sessions, or one that is torn
+//! between two nodes.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, MtuDiscoveryConfig, TransportConfig};
+use tokio::net::lookup_host;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::debug;
+
+use chat_protocol::client::Hello;
+
+use crate::builder::Settings;
+use crate::driver::greet::{Greeted, greet};
+use crate::driver::trouble::Trouble;
+use crate::error::ConnectError;
+use crate::event::Disconnect;
+use crate::lock::lock;
+use crate::target::Target;
+use crate::trust::{Trust, TrustError};
+
+/// Opens connections. One for the life of a client, so that TLS sessions are resumed.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    trust: Trust,
+    config: ClientConfig,
+    timeout: Duration,
+    /// One socket per address family, opened when first needed: not every machine has both.
+    endpoints: Mutex<Endpoints>,
+}
+
+#[derive(Debug, Default)]
+struct Endpoints {
+    v4: Option<Endpoint>,
+    v6: Option<Endpoint>,
+}
+
+/// A node that welcomed the session.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) target: Target,
+    pub(crate) greeted: Greeted,
+}
+
+/// Why no target did.
+#[derive(Debug)]
+pub(crate) struct DialError {
+    failures: Vec<Failure>,
+    tried: Vec<String>,
+    waited: Duration,
+}
+
+#[derive(Debug)]
+struct Failure {
+    target: String,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reason {
+    Trust(TrustError),
+    Socket(std::io::Error),
+    Trouble(Trouble),
+    /// The node answered the hello with a refusal.
+    Refused {
+        code: u32,
+        detail: String,
+        retryable: bool,
+        retry_after: Option<Duration>,
+    },
+}
+
+impl Dialer {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, TrustError> {
+        Ok(Self {
+            trust: settings.trust.clone(),
+            config: client_config(settings.trust.tls_config()?, settings.keep_alive),
+            timeout: settings.connect_timeout,
+            endpoints: Mutex::default(),
+        })
+    }
+
+    /// Connects to the first of these targets that welcomes the session, within the timeout.
+    pub(crate) async fn dial(
+        &self,
+        targets: &[Target],
+        hello: Hello,
+    ) -> Result<Established, DialError> {
+        let started = Instant::now();
+        let deadline = started + self.timeout;
+        let mut failures = Vec::new();
+        let mut waiting: VecDeque<&Target> = targets.iter().collect();
+        let mut racing = FuturesUnordered::new();
+        let mut next_start = started;
+        loop {
+            if let Some(&target) = waiting.front()
+                && (racing.is_empty() || next_start <= Instant::now())
+            {
+                waiting.pop_front();
+                next_start = Instant::now() + STAGGER;
+                racing.push(self.handshakes(target));
+            }
+            let finished = tokio::select! {
+                finished = racing.next() => finished,
+                () = sleep_until(next_start), if !waiting.is_empty() => continue,
+                () = sleep_until(deadline) => None,
+            };
+            // All have failed, or the time is over.
+            let Some(finished) = finished else { break };
+            let (target, reason) = match finished {
+                (target, Ok(connection)) => match self.hello(connection, &hello, deadline).await {
+                    Ok(greeted) => {
+                        return Ok(Established {
+                            target: target.clone(),
+                            greeted,
+                        });
+                    }
+                    Err(reason) => (target, reason),
+                },
+                (target, Err(reason)) => (target, reason),
+            };
+            debug!(%target, ?reason, "no session there");
+            let is_final = matches!(
+                reason,
+                Reason::Refused {
+                    retryable: false,
+                    ..
+                }
+            );
+            failures.push(Failure {
+                target: target.to_string(),
+                reason,
+            });
+            if is_final {
+                break;
+            }
+            next_start = Instant::now();
+        }
+        let tried = targets.iter().map(Target::to_string).collect();
+        Err(DialError {
+            failures,
+            tried,
+            waited: started.elapsed(),
+        })
+    }
+
+    /// Waits until the node knows that the connections are closed, for a moment.
+    pub(crate) async fn wait_idle(&self) {
+        let (v4, v6) = {
+            let endpoints = lock(&self.endpoints);
+            (endpoints.v4.clone(), endpoints.v6.clone())
+        };
+        let deadline = Instant::now() + IDLE_WAIT;
+        for endpoint in [v4, v6].into_iter().flatten() {
+            // Beyond that the node learns it from its idle timeout.
+            let _ = timeout_at(deadline, endpoint.wait_idle()).await;
+        }
+    }
+
+    async fn hello(
+        &self,
+        connection: Connection,
+        hello: &Hello,
+        deadline: Instant,
+    ) -> Result<Greeted, Reason> {
+        // A node that shakes hands and then says nothing must not take the time of all others.
+        let deadline = deadline.min(Instant::now() + self.timeout / 2);
+        match timeout_at(deadline, greet(connection, hello)).await {
+            Ok(greeted) => greeted,
+            Err(_) => {
+                let silent = "it opened the connection but did not answer the hello";
+                Err(Reason::Trouble(Trouble::Unreachable(Some(
+                    silent.to_owned(),
+                ))))
+            }
+        }
+    }
+
+    /// Tries the addresses of a target, each a moment after the one before.
+    async fn handshakes<'a>(&self, target: &'a Target) -> (&'a Target, Result<Connection, Reason>) {
+        (target, self.try_handshakes(target).await)
+    }
+
+    async fn try_handshakes(&self, target: &Target) -> Result<Connection, Reason> {
+        self.trust.check(target).map_err(Reason::Trust)?;
+        let mut waiting: VecDeque<SocketAddr> = resolve(target).await?.into();
+        let mut racing: FuturesUnordered<BoxFuture<'_, Result<Connection, Reason>>> =
+            FuturesUnordered::new();
+        let mut reason = None;
+        loop {
+            if let Some(address) = waiting.pop_front() {
+                racing.push(Box::pin(self.handshake(address, target)));
+            }
+            let stagger = Instant::now() + STAGGER;
+            tokio::select! {
+                finished = racing.next() => match finished {
+                    Some(Ok(connection)) => return Ok(connection),
+                    // The first trouble says most: that of the address the name stands for first.
+                    Some(Err(error)) => reason = reason.or(Some(error)),
+                    None => break,
+                },
+                () = sleep_until(stagger), if !waiting.is_empty() => {}
+            }
+        }
+        Err(reason.unwrap_or(Reason::Trouble(Trouble::Unreachable(None))))
+    }
+
+    async fn handshake(&self, address: SocketAddr, target: &Target) -> Result<Connection, Reason> {
+        let endpoint = self.endpoint(address.ip()).map_err(Reason::Socket)?;
+        let connecting = endpoint
+            .connect_with(self.config.clone(), address, &target.server_name())
+            .map_err(|error| Reason::Trouble(Trouble::Unreachable(Some(error.to_string()))))?;
+        connecting
+            .await
+            .map_err(|error| Reason::Trouble(Trouble::of(&error)))
+    }
+
+    fn endpoint(&self, address: IpAddr) -> std::io::Result<Endpoint> {
+        let mut endpoints = lock(&self.endpoints);
+        let (slot, unspecified): (_, IpAddr) = match address {
+            IpAddr::V4(_) => (&mut endpoints.v4, Ipv4Addr::UNSPECIFIED.into()),
+            IpAddr::V6(_) => (&mut endpoints.v6, Ipv6Addr::UNSPECIFIED.into()),
+        };
+        if let Some(endpoint) = slot {
+            return Ok(endpoint.clone());
+        }
+        Ok(slot
+            .insert(Endpoint::client(SocketAddr::new(unspecified, 0))?)
+            .clone())
+    }
+}
+
+impl DialError {
+    /// When another attempt makes no sense: a node has refused for good.
+    pub(crate) fn is_final(&self) -> bool {
+        self.failures.iter().any(|failure| {
+            matches!(
+                failure.reason,
+                Reason::Refused {
+                    retryable: false,
+                    ..
+                }
+            )
+        })
+    }
+
+    /// The longest wait a node asked for.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let asked = |failure: &Failure| match failure.reason {
+            Reason::Refused { retry_after, .. } => retry_after,
+            _ => None,
+        };
+        self.failures.iter().filter_map(asked).max()
+    }
+
+    pub(crate) fn disconnect(self) -> Disconnect {
+        let code = self
+            .failures
+            .iter()
+            .find_map(|failure| match failure.reason {
+                Reason::Refused { code, .. } => Some(code),
+                _ => None,
+            });
+        Disconnect {
+            code,
+            text: self.into_connect_error().to_string(),
+        }
+    }
+
+    /// The failure that says most about what to do.
+    pub(crate) fn into_connect_error(self) -> ConnectError {
+        let Self {
+            mut failures,
+            tried,
+            waited,
+        } = self;
+        failures.sort_by_key(|failure| failure.reason.weight());
+        let Some(Failure { target, reason }) = failures.into_iter().next() else {
+            return ConnectError::Unreachable {
+                tried,
+                waited,
+                cause: None,
+            };
+        };
+        match reason {
+            Reason::Refused {
+                code,
+                detail,
+                retryable,
+                ..
+            } => ConnectError::Refused {
+                target,
+                code,
+                detail,
+                retryable,
+            },
+            Reason::Trust(error) => error.into(),
+            Reason::Socket(error) => ConnectError::Socket(error),
+            Reason::Trouble(Trouble::Tls(detail)) => ConnectError::Tls { target, detail },
+            Reason::Trouble(Trouble::Version(detail)) => ConnectError::Version { target, detail },
+            Reason::Trouble(Trouble::Closed { code, detail }) => {
+                let retryable = !super::trouble::is_final(code);
+                ConnectError::Refused {
+                    target,
+                    code,
+                    detail,
+                    retryable,
+                }
+            }
+            Reason::Trouble(Trouble::Unreachable(cause)) => ConnectError::Unreachable {
+                tried,
+                waited,
+                cause,
+            },
+        }
+    }
+}
+
+impl Reason {
+    /// Lower says more.
+    const fn weight(&self) -> u8 {
+        match self {
+            Self::Refused {
+                retryable: false, ..
+            } => 0,
+            Self::Trouble(Trouble::Tls(_)) => 1,
+            Self::Trouble(Trouble::Version(_)) => 2,
+            Self::Refused { .. } | Self::Trouble(Trouble::Closed { .. }) => 3,
+            Self::Trust(_) => 4,
+            Self::Socket(_) => 5,
+            Self::Trouble(Trouble::Unreachable(Some(_))) => 6,
+            Self::Trouble(Trouble::Unreachable(None)) => 7,
+        }
+    }
+}
+
+async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Reason> {
+    let with_port = |address| SocketAddr::new(address, target.port());
+    let name = match target.addresses() {
+        Ok(addresses) => return Ok(addresses.into_iter().map(with_port).collect()),
+        Err(name) => name,
+    };
+    let unknown = |cause: String| Reason::Trouble(Trouble::Unreachable(Some(cause)));
+    let found = lookup_host((name, target.port()))
+        .await
+        .map_err(|error| unknown(format!("the name {name} cannot be resolved: {error}")))?;
+    let mut addresses: Vec<SocketAddr> = found.take(ADDRESSES_LEN_MAX).collect();
+    if target.is_loopback() {
+        addresses.retain(|address| address.ip().is_loopback());
+    }
+    if addresses.is_empty() {
+        return Err(unknown(format!("the name {name} has no usable address")));
+    }
+    Ok(addresses)
+}
+
+fn client_config(tls: QuicClientConfig, keep_alive: Duration) -> ClientConfig {
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(MTU_BYTES_MAX);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_uni_streams(LANES_MAX.into())
+        .max_concurrent_bidi_streams(0u8.into())
+        .stream_receive_window(LANE_WINDOW_BYTES.into())
+        .receive_window(RECEIVE_WINDOW_BYTES.into())
+        .send_window(SEND_WINDOW_BYTES)
+        .keep_alive_interval(Some(keep_alive))
+        .max_idle_timeout(Some(IdleTimeout::from(quinn::VarInt::from_u32(
+            IDLE_TIMEOUT_MS,
+        ))))
+        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
+        .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
+        .mtu_discovery_config(Some(discovery));
+    let mut config = ClientConfig::new(Arc::new(tls));
+    config.transport_config(Arc::new(transport));
+    config
+}
+
+/// Head start of a target, or address, over the next: longer than most round trips.
+const STAGGER: Duration = Duration::from_millis(300);
+
+/// How long closing waits for the last packets.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+
+/// Addresses of one name that are tried.
+const ADDRESSES_LEN_MAX: usize = 8;
+
+/// Lanes a node may open: twice the rooms a session may have, since a lane that ends and the next
+/// of its room overlap.
+const LANES_MAX: u32 = 256;
+
+/// What a node may send on one lane ahead of the application, in bytes.
+const LANE_WINDOW_BYTES: u32 = 128 * 1024;
+
+/// What a node may send on all streams ahead of the application, in bytes.
+const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+/// What may be sent without the node's acknowledgement, in bytes: all messages in flight at the
+/// usual sizes, a fraction of what a stalled path would pile up otherwise.
+const SEND_WINDOW_BYTES: u64 = 256 * 1024;
+
+/// Silence after which a connection is given up, in milliseconds; nodes have a shorter one.
+const IDLE_TIMEOUT_MS: u32 = 30_000;
+
+/// Datagrams are for what may be lost: few are kept, in bytes.
+const DATAGRAM_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Largest packet tried, in bytes: Ethernet with some tunnels around it.
+const MTU_BYTES_MAX: u16 = 1452;

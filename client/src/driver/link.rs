@@ -1,0 +1,150 @@
+//! An established connection as the driver sees it: bytes to write, and what comes in.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use chat_protocol::limits::IN_FLIGHT_MAX;
+use chat_protocol::{ClientFrame, Frame, FrameDecoder, RoomRef};
+use quinn::{Chunk, Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::{Instrument, error};
+
+use crate::command::Shared;
+use crate::driver::greet::{Greeted, READ_BYTES};
+use crate::driver::lanes::{LaneId, LaneReader, Note};
+use crate::outgoing::LocalRoom;
+
+/// A connection whose session is welcomed. Dropping it ends its lanes' tasks.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Tells this connection's lanes from those of others.
+    pub(crate) id: u64,
+    pub(crate) connection: Connection,
+    pub(crate) since: Instant,
+    /// The target that led here, as `host:port`.
+    pub(crate) target: String,
+    pub(crate) decoder: FrameDecoder,
+    /// Publishes the node takes without having answered.
+    pub(crate) in_flight_max: usize,
+    /// The rooms that are joined on this connection.
+    pub(crate) rooms: HashMap<RoomRef, LocalRoom>,
+    send: SendStream,
+    recv: RecvStream,
+    /// Frames that wait to be written. Requests are few and publishes stop at [`Link::has_space`].
+    out: BytesMut,
+    lanes: JoinSet<()>,
+}
+
+/// What happened on a connection.
+#[derive(Debug)]
+pub(crate) enum LinkInput {
+    Wrote(Result<usize, WriteError>),
+    Read(Result<Option<Chunk>, ReadError>),
+    Lane(Result<RecvStream, ConnectionError>),
+}
+
+impl Link {
+    pub(crate) fn new(id: u64, target: String, greeted: Greeted, now: Instant) -> Self {
+        let in_flight_max = usize::try_from(greeted.welcome.limits.in_flight_max)
+            .unwrap_or(IN_FLIGHT_MAX)
+            .clamp(1, IN_FLIGHT_MAX);
+        Self {
+            id,
+            connection: greeted.connection,
+            since: now,
+            target,
+            decoder: greeted.decoder,
+            in_flight_max,
+            rooms: HashMap::new(),
+            send: greeted.send,
+            recv: greeted.recv,
+            out: BytesMut::new(),
+            lanes: JoinSet::new(),
+        }
+    }
+
+    /// Waits for whatever happens next. Cancel safe: each of the three calls is.
+    pub(crate) async fn input(&mut self) -> LinkInput {
+        let Self {
+            connection,
+            send,
+            recv,
+            out,
+            ..
+        } = self;
+        tokio::select! {
+            wrote = send.write(out), if !out.is_empty() => LinkInput::Wrote(wrote),
+            read = recv.read_chunk(READ_BYTES, true) => LinkInput::Read(read),
+            lane = connection.accept_uni() => LinkInput::Lane(lane),
+        }
+    }
+
+    /// Queues a frame.
+    pub(crate) fn send(&mut self, frame: impl Into<ClientFrame>) {
+        frame.into().encode(&mut self.out);
+    }
+
+    /// Whether publishes may be queued: what waits here can not be reordered any more.
+    pub(crate) fn has_space(&self) -> bool {
+        self.out.len() < OUT_BYTES_MAX
+    }
+
+    /// So many bytes were written.
+    pub(crate) fn on_wrote(&mut self, bytes: usize) {
+        self.out.advance(bytes);
+    }
+
+    /// Starts to read a lane.
+    pub(crate) fn spawn_lane(
+        &mut self,
+        lane: u64,
+        stream: RecvStream,
+        notes: &mpsc::Sender<Note>,
+        shared: &Arc<Shared>,
+    ) {
+        while let Some(ended) = self.lanes.try_join_next() {
+            if let Err(panic) = ended {
+                error!(%panic, "a lane's task ended early");
+            }
+        }
+        let id = LaneId {
+            link: self.id,
+            lane,
+        };
+        let reader = LaneReader::new(id, stream, notes.clone(), Arc::clone(shared));
+        self.lanes.spawn(reader.run().in_current_span());
+    }
+}
+
+/// What a lost control stream says about its connection.
+pub(crate) enum Lost {
+    /// The connection is gone.
+    Connection(ConnectionError),
+    /// The node ended the stream alone, which breaks the protocol.
+    Stream(io::Error),
+}
+
+impl From<WriteError> for Lost {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::ConnectionLost(error) => Self::Connection(error),
+            other => Self::Stream(other.into()),
+        }
+    }
+}
+
+impl From<ReadError> for Lost {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::ConnectionLost(error) => Self::Connection(error),
+            other => Self::Stream(other.into()),
+        }
+    }
+}
+
+/// Bytes that may wait to be written before publishes stop: a few packets' worth.
+const OUT_BYTES_MAX: usize = 32 * 1024;
