@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chat_protocol::client::{
     ClientFrame, Join, ListMembers, ListRooms, OpenDirect, Publish, Rename, SetTopic, Start,
 };
-use chat_protocol::limits::{HISTORY_LEN_MAX, ROOMS_PER_SESSION_MAX};
+use chat_protocol::limits::ROOMS_PER_SESSION_MAX;
 use chat_protocol::node::{Failed, NodeFrame, Permissions, Rejected};
 use chat_protocol::text::InvalidText;
 use chat_protocol::{
@@ -226,12 +226,6 @@ impl Session {
     fn on_join(&mut self, join: Join) -> Result<Command, Refusal> {
         self.allow(Permissions::JOIN)?;
         let room = room_name(join.room)?;
-        if let Start::Last(len) = join.start
-            && len > HISTORY_LEN_MAX
-        {
-            let detail = format!("at most {HISTORY_LEN_MAX} past entries come with a join");
-            return Err(Refusal::because(ErrorCode::InvalidRoom, detail));
-        }
         let lane = self.begin_lane(room.clone())?;
         Ok(Command::Join {
             request: join.request,

@@ -196,7 +196,7 @@ pub struct Presence {
 }
 
 /// One change of a room's members.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum PresenceChange {
     /// A user came.
     Joined(UserName),

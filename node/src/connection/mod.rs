@@ -242,7 +242,8 @@ impl Served {
         let outlet = Arc::clone(&self.member.outlet);
         let connection = self.connection.clone();
         let mut is_reading = true;
-        tokio::pin!(writer);
+        let closed = connection.closed();
+        tokio::pin!(writer, closed);
         loop {
             let may_read = is_reading && !outlet.is_congested() && self.pending.len() < PENDING_MAX;
             tokio::select! {
@@ -253,6 +254,7 @@ impl Served {
                     Ok(Ended::Lost) => Outcome::Gone,
                     Err(_) => Outcome::Closed(CloseCode::Internal),
                 },
+                _ = &mut closed => return Outcome::Gone,
                 frame = reader.next(), if may_read => match frame {
                     Ok(Some(frame)) => is_reading = self.on_frame(frame),
                     // The client says no more; what it asked for is still answered.

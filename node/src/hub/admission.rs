@@ -50,9 +50,13 @@ impl Hub {
             None => guest_name(session),
         };
         let name = self.within_time(self.claim_any(&name, session)).await?;
-        let (replaced, invitations) =
-            self.sessions
-                .attach(session, name.clone(), outlet, Instant::now());
+        let (replaced, invitations) = self.sessions.attach(
+            session,
+            name.clone(),
+            outlet,
+            Instant::now(),
+            self.settings.grace,
+        );
         if let Some(replaced) = replaced {
             let code = chat_protocol::CloseCode::Replaced;
             replaced.close(code, code.text());

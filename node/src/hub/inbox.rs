@@ -134,6 +134,11 @@ impl Inbox {
         seen.is_some_and(|seen| seen.elapsed() < BEACON_EVERY * 3)
     }
 
+    /// The backplane is away: beacons that came back before say nothing any more.
+    pub fn forget_beacon(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Sends beacons and hands over letters until dropped.
     pub async fn run(
         &self,

@@ -106,7 +106,10 @@ impl Hub {
                     self.inbox.check_log();
                     self.rooms().values().for_each(|room| room.check_log());
                 }
-                Event::Available(false) => self.set_available(false),
+                Event::Available(false) => {
+                    self.inbox.forget_beacon();
+                    self.set_available(false);
+                }
                 // The beacon tells when messages flow again.
                 Event::Available(true) => {}
             }

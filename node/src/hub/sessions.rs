@@ -28,8 +28,8 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// On a connection, since then.
-    Attached(Arc<Outlet>, Instant),
+    /// On a connection. Until the given time it may join again the rooms it was in before.
+    Attached(Arc<Outlet>, Option<Instant>),
     /// Without one, since then.
     Detached(Instant),
 }
@@ -63,6 +63,7 @@ impl Sessions {
         name: UserName,
         outlet: &Arc<Outlet>,
         now: Instant,
+        grace: Duration,
     ) -> (Option<Arc<Outlet>>, Vec<Invitation>) {
         let mut entries = self.entries();
         let entry = entries.entry(session).or_insert_with(|| Entry {
@@ -76,7 +77,9 @@ impl Sessions {
             .rooms
             .values_mut()
             .for_each(|is_joined| *is_joined = false);
-        let before = std::mem::replace(&mut entry.state, State::Attached(Arc::clone(outlet), now));
+        let rejoin_until = (!entry.rooms.is_empty()).then(|| now + grace);
+        let attached = State::Attached(Arc::clone(outlet), rejoin_until);
+        let before = std::mem::replace(&mut entry.state, attached);
         let replaced = match before {
             State::Attached(before, _) if before.id() != outlet.id() => Some(before),
             _ => None,
@@ -190,23 +193,25 @@ impl Sessions {
     #[must_use]
     pub(super) fn expire(&self, now: Instant, grace: Duration) -> Expired {
         let mut expired = Expired::default();
-        self.entries().retain(|session, entry| match entry.state {
-            State::Detached(since) if now.duration_since(since) >= grace => {
-                let rooms = std::mem::take(&mut entry.rooms).into_keys().collect();
-                expired.sessions.push((*session, entry.name.clone(), rooms));
-                false
-            }
-            State::Attached(_, since) if now.duration_since(since) >= grace => {
-                entry.rooms.retain(|room, is_joined| {
-                    if !*is_joined {
-                        expired.rooms.push((*session, room.clone()));
-                    }
-                    *is_joined
-                });
-                true
-            }
-            _ => true,
-        });
+        self.entries()
+            .retain(|session, entry| match &mut entry.state {
+                State::Detached(since) if now.duration_since(*since) >= grace => {
+                    let rooms = std::mem::take(&mut entry.rooms).into_keys().collect();
+                    expired.sessions.push((*session, entry.name.clone(), rooms));
+                    false
+                }
+                State::Attached(_, until) if until.is_some_and(|until| now >= until) => {
+                    *until = None;
+                    entry.rooms.retain(|room, is_joined| {
+                        if !*is_joined {
+                            expired.rooms.push((*session, room.clone()));
+                        }
+                        *is_joined
+                    });
+                    true
+                }
+                _ => true,
+            });
         expired
     }
 
@@ -249,7 +254,7 @@ mod tests {
     #[test]
     fn a_short_absence_is_no_leave() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        sessions.attach(ANN, name(), &outlet(1), start);
+        sessions.attach(ANN, name(), &outlet(1), start, GRACE);
         assert!(sessions.join(ANN, ConnectionId(1), lobby()));
         sessions.detach(ANN, ConnectionId(1), start);
         assert!(
@@ -258,7 +263,7 @@ mod tests {
                 .sessions
                 .is_empty()
         );
-        sessions.attach(ANN, name(), &outlet(2), start + GRACE / 2);
+        sessions.attach(ANN, name(), &outlet(2), start + GRACE / 2, GRACE);
         assert!(sessions.join(ANN, ConnectionId(2), lobby()));
         let expired = sessions.expire(start + GRACE * 4, GRACE);
         assert!(expired.sessions.is_empty() && expired.rooms.is_empty());
@@ -267,7 +272,7 @@ mod tests {
     #[test]
     fn a_long_absence_is_a_leave_of_all_rooms() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        sessions.attach(ANN, name(), &outlet(1), start);
+        sessions.attach(ANN, name(), &outlet(1), start, GRACE);
         assert!(sessions.join(ANN, ConnectionId(1), lobby()));
         sessions.detach(ANN, ConnectionId(1), start);
         let expired = sessions.expire(start + GRACE, GRACE);
@@ -278,9 +283,9 @@ mod tests {
     #[test]
     fn a_room_that_is_not_joined_again_is_left() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        sessions.attach(ANN, name(), &outlet(1), start);
+        sessions.attach(ANN, name(), &outlet(1), start, GRACE);
         assert!(sessions.join(ANN, ConnectionId(1), lobby()));
-        sessions.attach(ANN, name(), &outlet(2), start);
+        sessions.attach(ANN, name(), &outlet(2), start, GRACE);
         assert_eq!(
             sessions.expire(start + GRACE, GRACE).rooms,
             [(ANN, lobby())]
@@ -291,8 +296,8 @@ mod tests {
     fn an_old_connection_cannot_touch_its_replacement() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let (old, new) = (outlet(1), outlet(2));
-        sessions.attach(ANN, name(), &old, start);
-        let (replaced, _) = sessions.attach(ANN, name(), &new, start);
+        sessions.attach(ANN, name(), &old, start, GRACE);
+        let (replaced, _) = sessions.attach(ANN, name(), &new, start, GRACE);
         assert_eq!(replaced.map(|outlet| outlet.id()), Some(ConnectionId(1)));
         sessions.detach(ANN, ConnectionId(1), start);
         assert!(sessions.remove(ANN, ConnectionId(1)).is_none());
@@ -313,7 +318,7 @@ mod tests {
             sessions.invite(ANN, invitation.clone()),
             Invited::Unknown
         ));
-        sessions.attach(ANN, name(), &outlet(1), start);
+        sessions.attach(ANN, name(), &outlet(1), start, GRACE);
         assert!(matches!(
             sessions.invite(ANN, invitation.clone()),
             Invited::Now(_)
@@ -323,7 +328,7 @@ mod tests {
             sessions.invite(ANN, invitation.clone()),
             Invited::Kept
         ));
-        let (_, waiting) = sessions.attach(ANN, name(), &outlet(2), start);
+        let (_, waiting) = sessions.attach(ANN, name(), &outlet(2), start, GRACE);
         assert_eq!(waiting, [invitation]);
     }
 }
