@@ -201,7 +201,7 @@ macro_rules! text_forms {
 
         impl Display for $name {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(&self.0)
+                out.pad(&self.0)
             }
         }
     };

@@ -1,0 +1,208 @@
+//! The program `chat-node` as its operators meet it: what it prints, and how it ends.
+
+mod support;
+
+use std::net::UdpSocket;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use chat_client::{Client, Event, Start, Trust};
+use support::process::{NodeCommand, NodeProcess};
+use support::redis::RedisServer;
+use support::soon;
+
+fn run(home: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_chat-node"))
+        .args(args)
+        .env_clear()
+        .env("XDG_DATA_HOME", home)
+        .output()
+        .expect("chat-node runs")
+}
+
+fn health(home: &Path, target: &str) -> Output {
+    run(home, &["health", target, "--timeout", "2s"])
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_taken_port_is_said_with_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(home.path(), &["--listen", &address]);
+    assert_eq!(output.status.code(), Some(3));
+    let text = stderr(&output);
+    assert!(text.contains(&format!("error: cannot listen on {address} (UDP)")), "{text}");
+    assert!(text.contains("help:  another program has it"), "{text}");
+}
+
+#[test]
+fn a_development_certificate_in_public_must_be_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(4));
+    let text = stderr(&output);
+    assert!(text.contains("--allow-dev-cert"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_start_at_once_share_one_ca_that_clients_trust() {
+    let home = tempfile::tempdir().unwrap();
+    let starting: Vec<_> = (0..4).map(|_| NodeCommand::new(home.path()).spawn()).collect();
+    let nodes: Vec<NodeProcess> = starting.into_iter().map(|one| one.listening()).collect();
+    let certs = home.path().join("chat/certs");
+    let ca = std::fs::read(certs.join("ca.pem")).unwrap();
+    for node in &nodes {
+        let connecting = Client::builder()
+            .target(node.target())
+            .trust(Trust::Ca(certs.join("ca.pem")))
+            .connect();
+        let (client, _events) = soon("connects", connecting).await.unwrap();
+        client.close().await;
+    }
+    drop(nodes);
+    // And they are used again.
+    let node = NodeCommand::new(home.path()).start();
+    assert_eq!(std::fs::read(certs.join("ca.pem")).unwrap(), ca);
+    drop(node);
+    use std::os::unix::fs::PermissionsExt;
+    for entry in std::fs::read_dir(&certs).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().extension().is_some_and(|ending| ending == "key") {
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+}
+
+#[test]
+fn health_is_a_real_hello() {
+    let home = tempfile::tempdir().unwrap();
+    let node = NodeCommand::new(home.path()).start();
+    let output = health(home.path(), &node.target());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let port = node.address().port().to_string();
+    assert_eq!(health(home.path(), &port).status.code(), Some(0), "a port alone");
+    let target = node.target();
+    node.kill();
+    let started = Instant::now();
+    let output = health(home.path(), &target);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(stderr(&output).contains("is not healthy"), "{}", stderr(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_messages_do_not_flow_is_not_healthy_though_it_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start();
+    let node = NodeCommand::new(home.path()).redis(&redis.url()).start();
+    assert_eq!(health(home.path(), &node.target()).status.code(), Some(0));
+    let (client, mut events) = soon(
+        "connects",
+        Client::builder()
+            .target(node.target())
+            .trust(Trust::Development { dir: Some(home.path().join("chat/certs")) })
+            .connect(),
+    )
+    .await
+    .unwrap();
+    client.join("lobby", Start::Live).await.unwrap();
+    redis.signal("STOP");
+    soon("the node notices", async {
+        while !matches!(events.next().await, Some(Event::BackplaneState { available: false })) {}
+    })
+    .await;
+    let (path, target) = (home.path().to_owned(), node.target());
+    let output = tokio::task::spawn_blocking(move || health(&path, &target)).await.unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    redis.signal("CONT");
+    let (path, target) = (home.path().to_owned(), node.target());
+    soon("it is healthy again", async {
+        loop {
+            let (path, target) = (path.clone(), target.clone());
+            let output = tokio::task::spawn_blocking(move || health(&path, &target)).await;
+            if output.unwrap().status.success() {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_ends_at_once_when_terminated_and_tells_its_clients() {
+    let home = tempfile::tempdir().unwrap();
+    let mut node = NodeCommand::new(home.path()).start();
+    let connecting = Client::builder()
+        .target(node.target())
+        .trust(Trust::Development { dir: Some(home.path().join("chat/certs")) })
+        .connect();
+    let (_client, mut events) = soon("connects", connecting).await.unwrap();
+    node.signal("TERM");
+    let status = tokio::task::spawn_blocking(move || node.wait(Duration::from_secs(5)));
+    assert!(status.await.unwrap().success(), "within the drain time, with status 0");
+    let reason = soon("the client is told", async {
+        loop {
+            match events.next().await.expect("it tries to come back") {
+                Event::Disconnected { reason, .. } => return reason,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(reason.code, Some(chat_protocol::CloseCode::Draining.to_wire()), "{reason}");
+}
+
+#[test]
+fn the_effective_configuration_is_logged_and_secrets_are_not() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = NodeCommand::new(home.path())
+        .args(&["--redis", "redis://user:hunter2@127.0.0.1:1/3"])
+        .command();
+    command.env("CHAT_LOG", "info").stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let mut seen = String::new();
+    for line in std::io::BufRead::lines(std::io::BufReader::new(stderr)) {
+        let line = line.unwrap();
+        seen.push_str(&line);
+        seen.push('\n');
+        if line.contains("waiting for the backplane") {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(seen.contains("effective configuration"), "{seen}");
+    assert!(seen.contains("redis://user:"), "{seen}");
+    assert!(!seen.contains("hunter2"), "{seen}");
+}
+
+#[test]
+fn the_demo_runs_or_says_what_is_in_its_way() {
+    let home = tempfile::tempdir().unwrap();
+    let is_free = |port| UdpSocket::bind(("127.0.0.1", port)).is_ok();
+    let are_free = is_free(8081) && is_free(8082);
+    let output = run(home.path(), &["demo", "--exit"]);
+    if are_free {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(text.contains("All of it arrived on both nodes, in the same order."), "{text}");
+        for line in ["<ann> Hello", "<bo> I am", "*** notice", "* ann waves", "See you!"] {
+            assert_eq!(text.matches(line).count(), 2, "{line}: {text}");
+        }
+    } else {
+        assert_eq!(output.status.code(), Some(3));
+    }
+    // The other way round, whatever else runs on this machine.
+    let _taken: Vec<_> =
+        [8081, 8082].iter().filter_map(|&port| UdpSocket::bind(("127.0.0.1", port)).ok()).collect();
+    let output = run(home.path(), &["demo", "--exit"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr(&output).contains("the demo wants ports 8081 and 8082"), "{}", stderr(&output));
+}
