@@ -6,6 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bounded;
+use crate::limits::TOKEN_BYTES_MAX;
+
 /// A user's presence in the cluster: chosen by the node at the first hello, kept over reconnects.
 /// Public: it is in every entry the session wrote.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -46,9 +49,9 @@ impl Debug for Secret {
     }
 }
 
-/// A bearer token. Never printed.
+/// A bearer token, of at most [`TOKEN_BYTES_MAX`]. Never printed.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Token(pub String);
+pub struct Token(#[serde(deserialize_with = "bounded::text::<TOKEN_BYTES_MAX, _>")] pub String);
 
 impl Debug for Token {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -172,20 +172,24 @@ fn a_detail_is_cut_between_characters_when_it_is_too_long() {
 }
 
 #[test]
-fn an_agent_is_refused_one_byte_beyond_its_limit() {
-    let hello = |agent: String| {
+fn an_agent_or_token_is_refused_one_byte_beyond_its_limit() {
+    let hello = |agent_bytes: usize, token_bytes: usize| {
         ClientFrame::from(Hello {
             minor: 0,
             features: vec![],
-            agent,
+            agent: "x".repeat(agent_bytes),
             name: None,
-            token: None,
+            token: Some(Token("x".repeat(token_bytes))),
             resume: None,
         })
     };
-    assert_comes_back(&hello("x".repeat(AGENT_BYTES_MAX)));
-    let beyond = reread(&hello("x".repeat(AGENT_BYTES_MAX + 1))).1;
-    assert_eq!(beyond, Err(FrameError::Malformed(0x40)));
+    assert_comes_back(&hello(AGENT_BYTES_MAX, TOKEN_BYTES_MAX));
+    for beyond in [
+        hello(AGENT_BYTES_MAX + 1, TOKEN_BYTES_MAX),
+        hello(AGENT_BYTES_MAX, TOKEN_BYTES_MAX + 1),
+    ] {
+        assert_eq!(reread(&beyond).1, Err(FrameError::Malformed(0x40)));
+    }
 }
 
 fn longest_name() -> UserName {
