@@ -1,0 +1,258 @@
+//! JSON lines: what programs rely on. Every line that any of these tests meets fits the schema.
+
+use serde_json::{Value, json};
+
+use crate::support::schema::EventSchema;
+use crate::support::{Node, Process, run};
+
+/// A client in JSON mode.
+struct Session {
+    process: Process,
+    schema: EventSchema,
+}
+
+impl Session {
+    /// Starts one and waits until it is in its room.
+    fn start(node: &Node, arguments: &[&str]) -> Self {
+        let arguments: Vec<&str> = ["--json"]
+            .into_iter()
+            .chain(arguments.iter().copied())
+            .collect();
+        let process = Process::start(node.cli(&arguments));
+        let session = Self {
+            process,
+            schema: EventSchema::load(),
+        };
+        session.event("joined");
+        session
+    }
+
+    fn send(&mut self, operation: &Value) {
+        self.process.send(&operation.to_string());
+    }
+
+    /// The next event of this type.
+    #[track_caller]
+    fn event(&self, kind: &str) -> Value {
+        self.event_that(kind, |_| true)
+    }
+
+    /// The next event of this type that fits.
+    #[track_caller]
+    fn event_that(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let line = self.process.line(|line| {
+            let event = self.schema.check(line);
+            event["type"] == kind && fits(&event)
+        });
+        self.schema.check(&line)
+    }
+
+    /// Ends its input: the events that still came, and the exit code.
+    fn end(self) -> (Vec<Value>, Option<i32>) {
+        let ended = self.process.end();
+        let events = ended
+            .stdout
+            .iter()
+            .map(|line| self.schema.check(line))
+            .collect();
+        (events, ended.status.code())
+    }
+}
+
+#[test]
+fn a_message_is_acked_at_its_place_in_the_log() {
+    let node = Node::start(&[]);
+    let bo = Session::start(&node, &["--name", "bo"]);
+    let mut ann = Session::start(&node, &["--name", "ann"]);
+    ann.send(&json!({"op": "send", "ref": "a1", "room": "lobby", "text": "hi bo"}));
+    let heard = bo.event("message");
+    let own = ann.event("message");
+    let ack = ann.event("ack");
+    assert_eq!(ack["ref"], "a1");
+    for field in ["room", "epoch", "seq", "id"] {
+        assert_eq!(ack[field], own[field], "{field}");
+        assert_eq!(heard[field], own[field], "{field}");
+    }
+    assert_eq!(
+        (&own["self"], &own["mention"], &own["history"]),
+        (&json!(true), &json!(false), &json!(false))
+    );
+    assert_eq!(
+        (&heard["self"], &heard["mention"], &heard["from"]),
+        (&json!(false), &json!(true), &json!("ann"))
+    );
+    assert_eq!(heard["text"], "hi bo");
+    let (events, code) = ann.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(events.last().unwrap()["reason"], "eof");
+}
+
+#[test]
+fn every_operation_is_answered() {
+    let node = Node::start(&[]);
+    let mut bo = Session::start(&node, &["--name", "bo"]);
+    let mut ann = Session::start(&node, &["--name", "ann"]);
+    ann.send(&json!({"op": "join", "ref": "r1", "room": "dev"}));
+    let joined = ann.event("joined");
+    assert_eq!(
+        (&joined["room"], &joined["direct"]),
+        (&json!("dev"), &Value::Null)
+    );
+    let done = ann.event("done");
+    assert_eq!(
+        (&done["ref"], &done["op"], &done["room"]),
+        (&json!("r1"), &json!("join"), &json!("dev"))
+    );
+    ann.send(&json!({"op": "topic", "ref": "r2", "room": "lobby", "topic": "deploys"}));
+    assert_eq!(ann.event("ack")["ref"], "r2");
+    assert_eq!(bo.event("topic")["topic"], "deploys");
+    ann.send(&json!({"op": "me", "ref": "r3", "room": "lobby", "text": "waves"}));
+    assert_eq!(bo.event("message")["action"], true);
+    assert_eq!(ann.event("ack")["ref"], "r3");
+    ann.send(&json!({"op": "names", "ref": "r4", "room": "lobby"}));
+    let members = ann.event("members");
+    assert_eq!(
+        (&members["ref"], &members["members"]),
+        (&json!("r4"), &json!(["ann", "bo"]))
+    );
+    ann.send(&json!({"op": "rooms", "ref": "r5"}));
+    let rooms = ann.event("rooms");
+    assert_eq!(
+        rooms["rooms"],
+        json!([{"room": "dev", "members": 1}, {"room": "lobby", "members": 2}])
+    );
+    ann.send(&json!({"op": "ping", "ref": "r6"}));
+    assert_eq!(ann.event("pong")["ref"], "r6");
+    ann.send(&json!({"op": "nick", "ref": "r7", "nick": "anna"}));
+    assert_eq!(ann.event("done")["ref"], "r7");
+    let renamed = bo.event_that("presence", |event| event["event"] == "nick");
+    assert_eq!(
+        (&renamed["nick"], &renamed["to"]),
+        (&json!("ann"), &json!("anna"))
+    );
+    ann.send(&json!({"op": "msg", "ref": "r8", "to": "bo", "text": "psst"}));
+    let direct = bo.event("joined");
+    assert_eq!(direct["direct"], "anna");
+    let whispered = bo.event("message");
+    assert_eq!(
+        (&whispered["text"], &whispered["direct"]),
+        (&json!("psst"), &json!("anna"))
+    );
+    assert_eq!(whispered["room"], direct["room"]);
+    assert_eq!(ann.event("ack")["ref"], "r8");
+    bo.send(&json!({"op": "send", "ref": "b1", "room": direct["room"], "text": "yes?"}));
+    assert_eq!(bo.event("ack")["ref"], "b1");
+    assert_eq!(
+        ann.event_that("message", |event| event["self"] == false)["text"],
+        "yes?"
+    );
+    ann.send(&json!({"op": "part", "ref": "r9", "room": "dev"}));
+    assert_eq!(ann.event("left")["room"], "dev");
+    assert_eq!(ann.event("done")["ref"], "r9");
+    ann.send(&json!({"op": "quit"}));
+    let bye = ann.event("bye");
+    assert_eq!((&bye["code"], &bye["reason"]), (&json!(0), &json!("quit")));
+}
+
+#[test]
+fn a_bad_line_is_answered_by_its_number_and_hurts_nothing_else() {
+    let node = Node::start(&[]);
+    let schema = EventSchema::load();
+    let input = "{\"op\":\"send\",\"ref\":\"a1\",\"text\":\"one\"}\nhi\n\n{\"op\":\"sned\",\"ref\":\"a2\"}\n\
+        {\"op\":\"send\",\"ref\":\"a3\",\"room\":\"nowhere\",\"text\":\"x\"}\n{\"op\":\"send\",\"ref\":\"a4\",\"text\":\"two\"}";
+    let ended = run(node.cli(&["--json", "--name", "ann"]), input);
+    ended.expect_code(0);
+    let events: Vec<Value> = ended.stdout.iter().map(|line| schema.check(line)).collect();
+    let of = |kind: &str| -> Vec<&Value> {
+        events
+            .iter()
+            .filter(|event| event["type"] == kind)
+            .collect()
+    };
+    let errors: Vec<_> = of("error")
+        .iter()
+        .map(|event| {
+            (
+                event["code"].clone(),
+                event["line"].clone(),
+                event["ref"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        errors,
+        [
+            (json!("bad_input"), json!(2), Value::Null),
+            (json!("bad_input"), json!(4), json!("a2")),
+            (json!("not_joined"), Value::Null, json!("a3")),
+        ]
+    );
+    let acked: Vec<&Value> = of("ack").iter().map(|event| &event["ref"]).collect();
+    assert_eq!(acked, [&json!("a1"), &json!("a4")]);
+    let texts: Vec<&Value> = of("message").iter().map(|event| &event["text"]).collect();
+    assert_eq!(texts, [&json!("one"), &json!("two")]);
+    let places: Vec<u64> = of("message")
+        .iter()
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(places, [1, 2]);
+}
+
+#[test]
+fn history_comes_marked_and_before_what_is_new() {
+    let node = Node::start(&[]);
+    run(node.cli(&["--name", "bo"]), "one\ntwo\n").expect_code(0);
+    let mut ann = Session::start(&node, &["--name", "ann", "--history", "10"]);
+    ann.send(&json!({"op": "send", "text": "three"}));
+    for (text, history) in [("one", true), ("two", true), ("three", false)] {
+        let message = ann.event("message");
+        assert_eq!(
+            (&message["text"], &message["history"]),
+            (&json!(text), &json!(history))
+        );
+    }
+}
+
+#[test]
+fn a_notice_of_the_cluster_has_its_seq() {
+    let node = Node::start(&["--notice-every", "1s", "--notice-text", "backup at noon"]);
+    let ann = Session::start(&node, &[]);
+    let first = ann.event_that("notice", |event| event.get("seq").is_some());
+    let second = ann.event_that("notice", |event| event.get("seq").is_some());
+    assert_eq!(
+        (&first["text"], &first["level"]),
+        (&json!("backup at noon"), &json!("info"))
+    );
+    assert_eq!(
+        second["seq"].as_u64(),
+        first["seq"].as_u64().map(|seq| seq + 1)
+    );
+}
+
+#[test]
+fn what_is_sent_without_a_connection_is_sent_later() {
+    let mut node = Node::start(&[]);
+    let mut ann = Session::start(&node, &["--name", "ann"]);
+    node.kill();
+    ann.event_that("connection", |event| event["state"] == "down");
+    ann.send(&json!({"op": "send", "ref": "kept", "text": "are you there?"}));
+    assert_eq!(ann.event("notice")["code"], "not_sent_yet");
+    node.start_again();
+    ann.event_that("connection", |event| event["state"] == "up");
+    assert_eq!(ann.event("ack")["ref"], "kept");
+    assert_eq!(ann.end().1, Some(0));
+}
+
+#[test]
+fn no_node_is_an_error_event_and_a_bye() {
+    let home = tempfile::tempdir().unwrap();
+    let schema = EventSchema::load();
+    let ended = run(crate::support::cli(&home, &["--json", "1"]), "");
+    ended.expect_code(3);
+    let kinds: Vec<String> = ended
+        .stdout
+        .iter()
+        .map(|line| schema.check(line)["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["connection", "error", "bye"]);
+}
