@@ -173,7 +173,8 @@ class Lane:
 
 class Client(QuicConnectionProtocol):
     def start(self, arguments):
-        self.arguments, self.session, self.published, self.seen = arguments, None, None, set()
+        self.arguments, self.session, self.fault = arguments, None, None
+        self.acked, self.seen = None, set()
         self.streams, self.done = {}, asyncio.get_running_loop().create_future()
         self.control = self._quic.get_next_available_stream_id()
         hello = number(0) + number(0) + text("minimal_client.py/1")
@@ -229,6 +230,7 @@ class Client(QuicConnectionProtocol):
         elif kind == 0x84:  # Failed
             request, code, retry = fields.number(), fields.number(), fields.optional(fields.number)
             print(f"failed request={request} code={code} retry_after_ms={retry}: {fields.text()}")
+            self.fault = f"refused: {code}"
             if request:
                 self.bye()
         elif kind == 0x86:  # Ack
@@ -244,11 +246,12 @@ class Client(QuicConnectionProtocol):
                 pause = (retry or 500) / 1000
                 asyncio.get_running_loop().call_later(pause, self.publish, room)
             else:
+                self.fault = f"refused: {code}"
                 self.bye()
         elif kind == 0x92:  # Closing
             code, detail = fields.number(), fields.text()
             self.close(0)
-            self.finish(None if code == 0 else f"closing: {code:#x} {detail}")
+            self.finish(self.fault if code == 0 else f"closing: {code:#x} {detail}")
         elif kind % 2 == 0:
             raise ValueError(f"unexpected kind {kind:#x}")
         else:  # BackplaneState, and whatever may be skipped
@@ -261,8 +264,6 @@ class Client(QuicConnectionProtocol):
 
     def publish(self, room):
         self.send(frame(0x46, number(room) + number(1) + number(0) + text(self.arguments.text)))
-
-    acked = None
 
     def on_message(self, session, nonce, cursor):
         if (session, nonce) == (self.session, 1):
