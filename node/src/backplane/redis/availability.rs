@@ -33,8 +33,15 @@ pub(super) enum Part {
 
 impl Availability {
     pub(super) fn new(url: RedisUrl, outbox: Outbox) -> Self {
-        let state = State { outbox, is_up: [None; 2], told: None };
-        Self { url, state: Mutex::new(state) }
+        let state = State {
+            outbox,
+            is_up: [None; 2],
+            told: None,
+        };
+        Self {
+            url,
+            state: Mutex::new(state),
+        }
     }
 
     /// A connection is there.

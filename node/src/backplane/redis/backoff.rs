@@ -21,7 +21,9 @@ impl Backoff {
         let pause = match self.failures {
             0 => AT_ONCE.mul_f64(jitter),
             failures => {
-                let doubled = FIRST.saturating_mul(1 << (failures - 1).min(8)).min(LONGEST);
+                let doubled = FIRST
+                    .saturating_mul(1 << (failures - 1).min(8))
+                    .min(LONGEST);
                 doubled.mul_f64(0.5 + jitter / 2.0)
             }
         };
@@ -50,7 +52,10 @@ mod tests {
         let bounds = [100, 200, 400, 800, 1600, 2000, 2000, 2000];
         for bound in bounds.map(Duration::from_millis) {
             let pause = backoff.next_pause();
-            assert!(pause >= bound / 2 && pause <= bound, "{pause:?} for {bound:?}");
+            assert!(
+                pause >= bound / 2 && pause <= bound,
+                "{pause:?} for {bound:?}"
+            );
         }
         for _ in 0..100 {
             assert!(backoff.next_pause() <= LONGEST);

@@ -80,6 +80,9 @@ mod tests {
         assert_eq!(old, "chat:{lobby}:senders:old");
         assert_eq!(keys.hints(&lobby), "chat:{lobby}:hint");
         let node = NodeId(10);
-        assert_eq!(keys.registry(node), "chat:{cluster}:registry:000000000000000a");
+        assert_eq!(
+            keys.registry(node),
+            "chat:{cluster}:registry:000000000000000a"
+        );
     }
 }

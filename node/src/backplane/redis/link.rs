@@ -9,24 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisResult, ServerErrorKind};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::super::{AppendError, ReadError};
 use super::availability::{Availability, Part};
 use super::backoff::Backoff;
 use super::server::Server;
-use super::super::{AppendError, ReadError};
 
 /// Makes calls over the current connection.
 #[derive(Debug)]
 pub(super) struct Link {
     current: watch::Receiver<Option<Connected>>,
-    suspects: mpsc::Sender<u64>,
+    suspects: mpsc::Sender<Suspicion>,
     call_timeout: Duration,
+}
+
+/// What a call noticed about the connection with this id.
+#[derive(Clone, Copy, Debug)]
+enum Suspicion {
+    /// It may be broken.
+    Broken(u64),
+    /// The other end is no master any more: its address may lead to another server by now.
+    Replica(u64),
 }
 
 /// Why a call has no answer.
@@ -67,7 +76,9 @@ pub(super) struct Connected {
 
 impl Debug for Connected {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Connected").field("id", &self.id).finish_non_exhaustive()
+        out.debug_struct("Connected")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,9 +93,23 @@ impl Link {
         let (connected, current) = watch::channel(None);
         // When it is full, there is enough to look at.
         let (suspects, suspected) = mpsc::channel(16);
-        let keeper =
-            Keeper { client, name, call_timeout, availability, connected, suspected, made: 0 };
-        (Self { current, suspects, call_timeout }, keeper)
+        let keeper = Keeper {
+            client,
+            name,
+            call_timeout,
+            availability,
+            connected,
+            suspected,
+            made: 0,
+        };
+        (
+            Self {
+                current,
+                suspects,
+                call_timeout,
+            },
+            keeper,
+        )
     }
 
     /// Makes a call over the current connection, waiting for one if there is none.
@@ -94,7 +119,7 @@ impl Link {
         &self,
         call: impl AsyncFnOnce(Connected) -> RedisResult<T>,
     ) -> Result<T, CallError> {
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let mut current = self.current.clone();
         let connected = match timeout(self.call_timeout, current.wait_for(Option::is_some)).await {
             Ok(Ok(connected)) => connected.clone(),
@@ -110,14 +135,17 @@ impl Link {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => error,
             Err(_) => {
-                self.suspect(id);
+                self.suspect(Suspicion::Broken(id));
                 let waited = self.call_timeout;
                 return Err(CallError::Unknown(format!("nothing within {waited:?}")));
             }
         };
         let is_answer = matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension);
-        if !is_answer || is_of_a_replica(&error) {
-            self.suspect(id);
+        use ServerErrorKind::{MasterDown, ReadOnly};
+        if matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown)) {
+            self.suspect(Suspicion::Replica(id));
+        } else if !is_answer {
+            self.suspect(Suspicion::Broken(id));
         }
         // The server answers with an error before it does anything.
         Err(if is_answer {
@@ -127,16 +155,10 @@ impl Link {
         })
     }
 
-    fn suspect(&self, id: u64) {
+    fn suspect(&self, suspicion: Suspicion) {
         // Full: the keeper is about to look anyway.
-        let _ = self.suspects.try_send(id);
+        let _ = self.suspects.try_send(suspicion);
     }
-}
-
-/// Whether this is no master any more: its address may lead to another server by now.
-fn is_of_a_replica(error: &RedisError) -> bool {
-    use ServerErrorKind::{MasterDown, ReadOnly};
-    matches!(error.kind(), ErrorKind::Server(ReadOnly | MasterDown))
 }
 
 /// Keeps the connection of a [`Link`]: the only one that makes it.
@@ -146,7 +168,7 @@ pub(super) struct Keeper {
     call_timeout: Duration,
     availability: Arc<Availability>,
     connected: watch::Sender<Option<Connected>>,
-    suspected: mpsc::Receiver<u64>,
+    suspected: mpsc::Receiver<Suspicion>,
     made: u64,
 }
 
@@ -184,43 +206,61 @@ impl Keeper {
             .set_response_timeout(None)
             .set_pipeline_buffer_size(CALLS_QUEUED_MAX);
         let mut connection = connect(&self.client, &config, &self.name, self.call_timeout).await?;
-        let mut info = redis::cmd("INFO");
-        let asked = timeout(self.call_timeout, info.query_async::<String>(&mut connection)).await;
+        let info = redis::cmd("INFO");
+        let asked = timeout(
+            self.call_timeout,
+            info.query_async::<String>(&mut connection),
+        )
+        .await;
         let server = match asked {
             Ok(Ok(info)) => Server::from_info(&info),
-            Ok(Err(error)) if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) => {
+            Ok(Err(error))
+                if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) =>
+            {
                 Server::default()
             }
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err(format!("nothing within {:?}", self.call_timeout)),
         };
+        // A server that is still loading has an `INFO`, and nothing else.
+        ping(&mut connection, self.call_timeout).await?;
         self.made += 1;
         info!(%server, "connected to redis");
         if let Some(complaint) = server.complaint() {
             warn!(complaint, "redis is not set up as it should be");
         }
-        Ok(Connected { id: self.made, connection, run_id: server.run_id.into() })
+        Ok(Connected {
+            id: self.made,
+            connection,
+            run_id: server.run_id.into(),
+        })
     }
 
     /// Returns why the connection is of no use any more.
     async fn watch(&mut self, mut connected: Connected, backoff: &mut Backoff) -> String {
-        let mut ticks = interval(PING_EVERY);
+        let mut ticks = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Both arms are cancel safe.
-            tokio::select! {
-                _ = ticks.tick() => {}
-                suspect = self.suspected.recv() => match suspect {
-                    Some(id) if id == connected.id => {}
+            let has_held = tokio::select! {
+                _ = ticks.tick() => true,
+                suspicion = self.suspected.recv() => match suspicion {
+                    Some(Suspicion::Broken(id)) if id == connected.id => false,
+                    Some(Suspicion::Replica(id)) if id == connected.id => {
+                        return "it is no master any more".to_owned();
+                    }
                     // Of an earlier connection.
                     Some(_) => continue,
                     None => return "nobody needs it".to_owned(),
                 },
-            }
+            };
             if let Err(why) = ping(&mut connected.connection, self.call_timeout).await {
                 return why;
             }
-            backoff.reset();
+            self.availability.settle();
+            if has_held {
+                backoff.reset();
+            }
         }
     }
 }
@@ -248,7 +288,10 @@ pub(super) async fn connect(
 }
 
 /// Asks whether the other end is there.
-pub(super) async fn ping(connection: &mut MultiplexedConnection, time: Duration) -> Result<(), String> {
+pub(super) async fn ping(
+    connection: &mut MultiplexedConnection,
+    time: Duration,
+) -> Result<(), String> {
     let ping = redis::cmd("PING");
     match timeout(time, ping.query_async::<()>(connection)).await {
         Ok(Ok(())) => Ok(()),

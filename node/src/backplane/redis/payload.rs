@@ -44,8 +44,15 @@ pub(super) fn read(mut payload: Bytes) -> Result<(RoomName, Block), InvalidPaylo
         return Err(InvalidPayload::Form);
     }
     let room = String::from_utf8(payload.split_to(room_bytes).into()).ok();
-    let room = room.and_then(|room| RoomName::try_from(room).ok()).ok_or(InvalidPayload::Form)?;
-    let block = Block { epoch, first, len, frames: payload };
+    let room = room
+        .and_then(|room| RoomName::try_from(room).ok())
+        .ok_or(InvalidPayload::Form)?;
+    let block = Block {
+        epoch,
+        first,
+        len,
+        frames: payload,
+    };
     block.ends()?;
     Ok((room, block))
 }
@@ -54,7 +61,11 @@ pub(super) fn read(mut payload: Bytes) -> Result<(RoomName, Block), InvalidPaylo
 pub(super) fn epoch(text: &[u8]) -> Option<Epoch> {
     let text = std::str::from_utf8(text).ok()?;
     let is_hex = text.len() == EPOCH_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_hex { u64::from_str_radix(text, 16).ok().map(Epoch) } else { None }
+    if is_hex {
+        u64::from_str_radix(text, 16).ok().map(Epoch)
+    } else {
+        None
+    }
 }
 
 /// An epoch as keys and payloads have it.
@@ -71,6 +82,7 @@ const HEADER_BYTES: usize = 1 + EPOCH_BYTES + 8 + 4 + 8 + 1;
 #[cfg(test)]
 mod tests {
     use bytes::{BufMut, BytesMut};
+    use chat_protocol::Frame;
     use chat_protocol::lane::{Damaged, LaneFrame};
 
     use super::*;
@@ -94,7 +106,10 @@ mod tests {
         let two = [frame.as_ref(), frame.as_ref()].concat();
         let (room, block) = read(written("lobby", 7, 2, &two).into()).unwrap();
         assert_eq!(room.as_str(), "lobby");
-        assert_eq!((block.epoch, block.first, block.last()), (Epoch(255), Seq(7), Seq(8)));
+        assert_eq!(
+            (block.epoch, block.first, block.last()),
+            (Epoch(255), Seq(7), Seq(8))
+        );
         assert_eq!(block.frames, two);
     }
 
@@ -103,7 +118,10 @@ mod tests {
         let frame = LaneFrame::from(Damaged {}).to_bytes();
         let good = written("lobby", 1, 1, &frame);
         for end in 0..good.len() {
-            assert!(read(Bytes::copy_from_slice(&good[..end])).is_err(), "cut to {end} bytes");
+            assert!(
+                read(Bytes::copy_from_slice(&good[..end])).is_err(),
+                "cut to {end} bytes"
+            );
         }
         for (index, byte) in [(0, 2), (1, b'g'), (1, b'+'), (28, 2), (38, b'#')] {
             let mut bad = good.clone();

@@ -17,7 +17,9 @@ impl Server {
     /// Reads the answer to `INFO`. Fields it does not have stay empty.
     pub(super) fn from_info(info: &str) -> Self {
         let field = |name: &str| {
-            let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let value = info
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             value.unwrap_or_default().trim().to_owned()
         };
         Self {
@@ -31,7 +33,11 @@ impl Server {
 
     /// What an operator has to change, if anything.
     pub(super) fn complaint(&self) -> Option<&'static str> {
-        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        let major = self
+            .version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok());
         let may_evict = !matches!(self.maxmemory.as_str(), "" | "0")
             && !matches!(self.maxmemory_policy.as_str(), "" | "noeviction");
         if major.is_some_and(|major| major < 7) {
@@ -48,7 +54,11 @@ impl Server {
 
 impl Display for Server {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = if self.version.is_empty() { "?" } else { &self.version };
+        let version = if self.version.is_empty() {
+            "?"
+        } else {
+            &self.version
+        };
         // What is acknowledged survives a crash of the server only with a log on disk.
         let durability = match self.append_only.as_str() {
             "1" => "on disk (append-only file)",
@@ -70,11 +80,21 @@ mod tests {
         let server = Server::from_info(info);
         assert_eq!(server.run_id, "abc");
         assert_eq!(server.complaint(), None);
-        assert_eq!(server.to_string(), "version 7.0.15, entries kept on disk (append-only file)");
+        assert_eq!(
+            server.to_string(),
+            "version 7.0.15, entries kept on disk (append-only file)"
+        );
         let old = Server::from_info(&info.replace("7.0.15", "6.2.1"));
         assert!(old.complaint().unwrap().contains("7.0"));
-        let lru = info.replace("maxmemory:0", "maxmemory:9").replace("noeviction", "allkeys-lru");
-        assert!(Server::from_info(&lru).complaint().unwrap().contains("noeviction"));
+        let lru = info
+            .replace("maxmemory:0", "maxmemory:9")
+            .replace("noeviction", "allkeys-lru");
+        assert!(
+            Server::from_info(&lru)
+                .complaint()
+                .unwrap()
+                .contains("noeviction")
+        );
         assert!(Server::from_info("").complaint().unwrap().contains("INFO"));
     }
 }
