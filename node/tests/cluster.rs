@@ -22,17 +22,17 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start() -> Self {
+    async fn start() -> Self {
         Self {
             home: tempfile::tempdir().unwrap(),
-            redis: RedisServer::start(),
+            redis: RedisServer::start().await,
         }
     }
 
     /// A node with short times, so that tests need not wait for what takes long by choice.
     fn node(&self) -> NodeCommand {
         NodeCommand::new(self.home.path())
-            .redis(&self.redis.url())
+            .redis(&self.redis.address())
             .args(QUICK)
     }
 
@@ -132,7 +132,7 @@ fn left(name: &str) -> PresenceChange {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_sees_the_same_messages_in_the_same_order() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let nodes = [
         cluster.node().start(),
         cluster.node().start(),
@@ -178,7 +178,7 @@ async fn everybody_sees_the_same_messages_in_the_same_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_notice_comes_once_whatever_the_number_of_nodes_also_with_one_killed() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let command = cluster
         .node()
         .args(&["--notice-every", "1s", "--notice-text", "tick"]);
@@ -194,7 +194,7 @@ async fn a_notice_comes_once_whatever_the_number_of_nodes_also_with_one_killed()
         seen.push(ann.until("a notice", notice).await);
         if round == 1 {
             // Nobody's client is on it: the notices go on all the same.
-            drop(bo.until("a notice", notice).await);
+            let _ = bo.until("a notice", notice).await;
         }
     }
     three.kill();
@@ -216,7 +216,7 @@ async fn a_notice_comes_once_whatever_the_number_of_nodes_also_with_one_killed()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn coming_and_going_is_told_on_all_nodes() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let mut ann = cluster.client("ann", &[&one]).await;
     let bo = cluster.client("bo", &[&two]).await;
@@ -244,7 +244,7 @@ fn names(members: &[protocol::UserName]) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_leave_of_everybody_on_a_killed_node_is_told() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let bo = cluster.client("bo", &[&two]).await;
     let cy = cluster.client("cy", &[&two]).await;
@@ -276,7 +276,7 @@ async fn the_leave_of_everybody_on_a_killed_node_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_moves_on_when_its_node_is_killed_and_nothing_is_lost_or_doubled() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let mut bo = cluster.client("bo", &[&two]).await;
     let mut ann = cluster.client("ann", &[&one, &two]).await;
@@ -306,7 +306,7 @@ async fn a_client_moves_on_when_its_node_is_killed_and_nothing_is_lost_or_double
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_is_unique_in_the_cluster_by_how_it_looks() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let (ann, _ann_events) = connect(cluster.home.path(), "ann", &[&one]).await;
     for (wanted, given) in [("ann", "ann-2"), ("Ann", "Ann-3"), ("аnn", "аnn-4")] {
@@ -339,7 +339,7 @@ async fn a_name_is_unique_in_the_cluster_by_how_it_looks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_direct_message_reaches_a_user_on_another_node_and_nobody_else() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let ann = cluster.client("ann", &[&one]).await;
     let mut bo = cluster.client("bo", &[&two]).await;
@@ -390,7 +390,7 @@ async fn a_direct_message_reaches_a_user_on_another_node_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_comes_with_a_join_and_a_resume_continues_on_another_node() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let ann = cluster.client("ann", &[&one]).await;
     let mut cursors = Vec::new();
@@ -429,9 +429,9 @@ async fn history_comes_with_a_join_and_a_resume_continues_on_another_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_waits_for_redis_and_is_ready_when_redis_is() {
     let home = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start();
-    let url = redis.url();
-    redis.signal("STOP");
+    let redis = RedisServer::start().await;
+    let url = redis.address();
+    redis.signal("-STOP");
     let mut starting = NodeCommand::new(home.path())
         .redis(&url)
         .args(QUICK)
@@ -441,7 +441,7 @@ async fn a_node_waits_for_redis_and_is_ready_when_redis_is() {
         !starting.is_listening(),
         "it does not listen before it can work"
     );
-    redis.signal("CONT");
+    redis.signal("-CONT");
     let node = tokio::task::spawn_blocking(move || starting.listening())
         .await
         .unwrap();
@@ -453,18 +453,18 @@ async fn a_node_waits_for_redis_and_is_ready_when_redis_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_lost_and_found_again_loses_nothing_that_was_acked() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let mut ann = cluster.client("ann", &[&one]).await;
     let mut bo = cluster.client("bo", &[&two]).await;
     ann.say("before").await;
-    cluster.redis.signal("STOP");
+    cluster.redis.signal("-STOP");
     let delivery = ann.lobby.publish_text("while it was away").unwrap();
     ann.until("she is told", |event| {
         matches!(event, Event::BackplaneState { available: false }).then_some(())
     })
     .await;
-    cluster.redis.signal("CONT");
+    cluster.redis.signal("-CONT");
     soon("the ack", delivery).await.unwrap();
     ann.until("she is told again", |event| {
         matches!(event, Event::BackplaneState { available: true }).then_some(())
@@ -482,16 +482,16 @@ async fn redis_lost_and_found_again_loses_nothing_that_was_acked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_subscriber_connection_heals_by_itself() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (one, two) = (cluster.node().start(), cluster.node().start());
     let ann = cluster.client("ann", &[&one]).await;
     let mut bo = cluster.client("bo", &[&two]).await;
     for round in 0..5 {
-        let killed = cluster.redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]);
-        assert!(
-            killed.trim().parse::<u32>().is_ok_and(|killed| killed > 0),
-            "{killed}"
-        );
+        let killed: u32 = cluster
+            .redis
+            .ask(&["CLIENT", "KILL", "TYPE", "pubsub"])
+            .await;
+        assert!(killed > 0);
         ann.say(&round.to_string()).await;
         let (_, text) = bo.until("the message", message).await;
         assert_eq!(text, round.to_string());
@@ -500,7 +500,7 @@ async fn a_cut_subscriber_connection_heals_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminated_node_sends_its_clients_on_and_ends_well() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let (mut one, two) = (cluster.node().start(), cluster.node().start());
     let mut bo = cluster.client("bo", &[&two]).await;
     let ann = cluster.client("ann", &[&one]).await;
@@ -523,7 +523,7 @@ async fn a_terminated_node_sends_its_clients_on_and_ends_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_prefixes_are_two_clusters() {
-    let cluster = Cluster::start();
+    let cluster = Cluster::start().await;
     let one = cluster.node().start();
     let other = cluster.node().args(&["--redis-prefix", "other:"]).start();
     let mut ann = cluster.client("ann", &[&one]).await;

@@ -37,7 +37,10 @@ fn a_taken_port_is_said_with_what_to_do() {
     let output = run(home.path(), &["--listen", &address]);
     assert_eq!(output.status.code(), Some(3));
     let text = stderr(&output);
-    assert!(text.contains(&format!("error: cannot listen on {address} (UDP)")), "{text}");
+    assert!(
+        text.contains(&format!("error: cannot listen on {address} (UDP)")),
+        "{text}"
+    );
     assert!(text.contains("help:  another program has it"), "{text}");
 }
 
@@ -53,7 +56,9 @@ fn a_development_certificate_in_public_must_be_asked_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_that_start_at_once_share_one_ca_that_clients_trust() {
     let home = tempfile::tempdir().unwrap();
-    let starting: Vec<_> = (0..4).map(|_| NodeCommand::new(home.path()).spawn()).collect();
+    let starting: Vec<_> = (0..4)
+        .map(|_| NodeCommand::new(home.path()).spawn())
+        .collect();
     let nodes: Vec<NodeProcess> = starting.into_iter().map(|one| one.listening()).collect();
     let certs = home.path().join("chat/certs");
     let ca = std::fs::read(certs.join("ca.pem")).unwrap();
@@ -73,8 +78,15 @@ async fn nodes_that_start_at_once_share_one_ca_that_clients_trust() {
     use std::os::unix::fs::PermissionsExt;
     for entry in std::fs::read_dir(&certs).unwrap() {
         let entry = entry.unwrap();
-        if entry.path().extension().is_some_and(|ending| ending == "key") {
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        if entry
+            .path()
+            .extension()
+            .is_some_and(|ending| ending == "key")
+        {
+            assert_eq!(
+                entry.metadata().unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
     }
 }
@@ -86,41 +98,58 @@ fn health_is_a_real_hello() {
     let output = health(home.path(), &node.target());
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let port = node.address().port().to_string();
-    assert_eq!(health(home.path(), &port).status.code(), Some(0), "a port alone");
+    assert_eq!(
+        health(home.path(), &port).status.code(),
+        Some(0),
+        "a port alone"
+    );
     let target = node.target();
     node.kill();
     let started = Instant::now();
     let output = health(home.path(), &target);
     assert_eq!(output.status.code(), Some(1));
     assert!(started.elapsed() < Duration::from_secs(10));
-    assert!(stderr(&output).contains("is not healthy"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("is not healthy"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_messages_do_not_flow_is_not_healthy_though_it_answers() {
     let home = tempfile::tempdir().unwrap();
-    let redis = RedisServer::start();
-    let node = NodeCommand::new(home.path()).redis(&redis.url()).start();
+    let redis = RedisServer::start().await;
+    let node = NodeCommand::new(home.path())
+        .redis(&redis.address())
+        .start();
     assert_eq!(health(home.path(), &node.target()).status.code(), Some(0));
     let (client, mut events) = soon(
         "connects",
         Client::builder()
             .target(node.target())
-            .trust(Trust::Development { dir: Some(home.path().join("chat/certs")) })
+            .trust(Trust::Development {
+                dir: Some(home.path().join("chat/certs")),
+            })
             .connect(),
     )
     .await
     .unwrap();
     client.join("lobby", Start::Live).await.unwrap();
-    redis.signal("STOP");
+    redis.signal("-STOP");
     soon("the node notices", async {
-        while !matches!(events.next().await, Some(Event::BackplaneState { available: false })) {}
+        while !matches!(
+            events.next().await,
+            Some(Event::BackplaneState { available: false })
+        ) {}
     })
     .await;
     let (path, target) = (home.path().to_owned(), node.target());
-    let output = tokio::task::spawn_blocking(move || health(&path, &target)).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || health(&path, &target))
+        .await
+        .unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    redis.signal("CONT");
+    redis.signal("-CONT");
     let (path, target) = (home.path().to_owned(), node.target());
     soon("it is healthy again", async {
         loop {
@@ -140,12 +169,17 @@ async fn a_node_alone_ends_at_once_when_terminated_and_tells_its_clients() {
     let mut node = NodeCommand::new(home.path()).start();
     let connecting = Client::builder()
         .target(node.target())
-        .trust(Trust::Development { dir: Some(home.path().join("chat/certs")) })
+        .trust(Trust::Development {
+            dir: Some(home.path().join("chat/certs")),
+        })
         .connect();
     let (_client, mut events) = soon("connects", connecting).await.unwrap();
     node.signal("TERM");
     let status = tokio::task::spawn_blocking(move || node.wait(Duration::from_secs(5)));
-    assert!(status.await.unwrap().success(), "within the drain time, with status 0");
+    assert!(
+        status.await.unwrap().success(),
+        "within the drain time, with status 0"
+    );
     let reason = soon("the client is told", async {
         loop {
             match events.next().await.expect("it tries to come back") {
@@ -155,7 +189,11 @@ async fn a_node_alone_ends_at_once_when_terminated_and_tells_its_clients() {
         }
     })
     .await;
-    assert_eq!(reason.code, Some(chat_protocol::CloseCode::Draining.to_wire()), "{reason}");
+    assert_eq!(
+        reason.code,
+        Some(chat_protocol::CloseCode::Draining.to_wire()),
+        "{reason}"
+    );
 }
 
 #[test]
@@ -164,7 +202,9 @@ fn the_effective_configuration_is_logged_and_secrets_are_not() {
     let mut command = NodeCommand::new(home.path())
         .args(&["--redis", "redis://user:hunter2@127.0.0.1:1/3"])
         .command();
-    command.env("CHAT_LOG", "info").stderr(std::process::Stdio::piped());
+    command
+        .env("CHAT_LOG", "info")
+        .stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let stderr = child.stderr.take().unwrap();
     let mut seen = String::new();
@@ -192,17 +232,32 @@ fn the_demo_runs_or_says_what_is_in_its_way() {
     if are_free {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{}", stderr(&output));
-        assert!(text.contains("All of it arrived on both nodes, in the same order."), "{text}");
-        for line in ["<ann> Hello", "<bo> I am", "*** notice", "* ann waves", "See you!"] {
+        assert!(
+            text.contains("All of it arrived on both nodes, in the same order."),
+            "{text}"
+        );
+        for line in [
+            "<ann> Hello",
+            "<bo> I am",
+            "*** notice",
+            "* ann waves",
+            "See you!",
+        ] {
             assert_eq!(text.matches(line).count(), 2, "{line}: {text}");
         }
     } else {
         assert_eq!(output.status.code(), Some(3));
     }
     // The other way round, whatever else runs on this machine.
-    let _taken: Vec<_> =
-        [8081, 8082].iter().filter_map(|&port| UdpSocket::bind(("127.0.0.1", port)).ok()).collect();
+    let _taken: Vec<_> = [8081, 8082]
+        .iter()
+        .filter_map(|&port| UdpSocket::bind(("127.0.0.1", port)).ok())
+        .collect();
     let output = run(home.path(), &["demo", "--exit"]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(stderr(&output).contains("the demo wants ports 8081 and 8082"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the demo wants ports 8081 and 8082"),
+        "{}",
+        stderr(&output)
+    );
 }

@@ -15,6 +15,7 @@ use super::certs::broken;
 use super::{Failure, say};
 use crate::backplane::Attachment;
 use crate::backplane::memory::Memory;
+use crate::backplane::redis::{Redis, RedisOptions};
 use crate::certs::{Exposure, NodeCertificate, check_exposure, development};
 use crate::config::{CertificateSource, NoticeEvery, ServeConfig};
 use crate::endpoint;
@@ -112,8 +113,13 @@ fn attach(
     let Some(redis) = &config.redis else {
         return Ok(Memory::new().attach());
     };
-    let _ = (name, tasks, stop);
-    Err(Failure::new(2, format!("{redis} soon")))
+    let options = RedisOptions {
+        prefix: config.redis_prefix.clone(),
+        ..RedisOptions::new(redis.clone(), name)
+    };
+    Redis::attach(options, tasks, stop).map_err(|error| {
+        Failure::new(2, format!("{redis} cannot be used as a backplane")).because(error)
+    })
 }
 
 fn certificate(config: &ServeConfig) -> Result<NodeCertificate, Failure> {
