@@ -42,7 +42,7 @@ pub const ROOMS_PER_SESSION_MAX: usize = 128;
 /// Most publishes of a session without an answer. A node stops reading the control stream there.
 pub const IN_FLIGHT_MAX: usize = 256;
 
-/// Most past entries a join may ask for. More is paged.
+/// Most past entries a join gives; a larger number counts as this one.
 pub const HISTORY_LEN_MAX: u32 = 1_000;
 
 /// Most rows of a page of members or rooms.
