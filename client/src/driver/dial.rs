@@ -195,20 +195,32 @@ impl Dialer {
         let mut waiting: VecDeque<SocketAddr> = resolve(target).await?.into();
         let mut racing: FuturesUnordered<BoxFuture<'_, Result<Connection, Reason>>> =
             FuturesUnordered::new();
-        let mut reason = None;
+        let mut reason: Option<Reason> = None;
+        let mut answered_at = None;
         loop {
             if let Some(address) = waiting.pop_front() {
                 racing.push(Box::pin(self.handshake(address, target)));
             }
-            let stagger = Instant::now() + STAGGER;
+            let now = Instant::now();
+            // A node that answered is told about soon, and not hidden by an address that is silent,
+            // such as the other loopback of a bare port.
+            let give_up = answered_at.map_or(now, |answered: Instant| answered + ANSWERED_WAIT);
             tokio::select! {
                 finished = racing.next() => match finished {
                     Some(Ok(connection)) => return Ok(connection),
-                    // The first trouble says most: that of the address the name stands for first.
-                    Some(Err(error)) => reason = reason.or(Some(error)),
+                    Some(Err(error)) => {
+                        if error.is_answer() {
+                            answered_at.get_or_insert_with(Instant::now);
+                        }
+                        // Of equals the first says most: that of the address that is named first.
+                        if reason.as_ref().is_none_or(|known| error.weight() < known.weight()) {
+                            reason = Some(error);
+                        }
+                    }
                     None => break,
                 },
-                () = sleep_until(stagger), if !waiting.is_empty() => {}
+                () = sleep_until(now + STAGGER), if !waiting.is_empty() => {}
+                () = sleep_until(give_up), if answered_at.is_some() && waiting.is_empty() => break,
             }
         }
         Err(reason.unwrap_or(Reason::Trouble(Trouble::Unreachable(None))))
@@ -326,6 +338,14 @@ impl DialError {
 }
 
 impl Reason {
+    /// Whether somebody is there, and said no.
+    const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Trouble(Trouble::Tls(_) | Trouble::Version(_) | Trouble::Closed { .. })
+        )
+    }
+
     /// Lower says more.
     const fn weight(&self) -> u8 {
         match self {
@@ -387,6 +407,9 @@ fn client_config(tls: QuicClientConfig, keep_alive: Duration) -> ClientConfig {
 
 /// Head start of a target, or address, over the next: longer than most round trips.
 const STAGGER: Duration = Duration::from_millis(300);
+
+/// How long the other addresses of a target may still answer when one has said no.
+const ANSWERED_WAIT: Duration = Duration::from_millis(500);
 
 /// How long closing waits for the last packets.
 const IDLE_WAIT: Duration = Duration::from_millis(500);
