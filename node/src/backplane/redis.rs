@@ -8,6 +8,7 @@
 //! An acknowledged entry is in the log in Redis. Whether it survives Redis is up to how Redis
 //! keeps its data (`appendonly`, `appendfsync`, replicas); a loss begins a new epoch.
 
+mod answers;
 mod availability;
 mod backoff;
 mod cluster;

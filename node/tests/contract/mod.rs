@@ -81,6 +81,20 @@ impl Cluster {
         }
     }
 
+    /// The server under it, to ask it something.
+    pub fn server_ref(&self) -> &RedisServer {
+        match &self.kind {
+            Kind::Redis(server) => server,
+            Kind::Memory(_) => panic!("there is no server"),
+        }
+    }
+
+    /// Returns when the tasks of all nodes, which were dropped, have ended.
+    pub async fn stopped(&self) {
+        self.tracker.close();
+        within(self.tracker.wait()).await;
+    }
+
     /// Attaches one more node.
     pub fn node(&self) -> Node {
         let Attachment { backplane, events } = match &self.kind {
@@ -117,6 +131,25 @@ impl Node {
         let batch = Batch { known, drafts };
         let Appended { outcomes } = self.backplane.append(&name(room), &batch).await.unwrap();
         outcomes
+    }
+
+    /// Appends as a room does: the same drafts again until they are acknowledged.
+    pub async fn insist(&self, room: &str, drafts: Vec<Draft>) -> Vec<Outcome> {
+        let (room, batch) = (
+            name(room),
+            Batch {
+                known: None,
+                drafts,
+            },
+        );
+        within(async {
+            loop {
+                if let Ok(appended) = self.backplane.append(&room, &batch).await {
+                    return appended.outcomes;
+                }
+            }
+        })
+        .await
     }
 
     /// Appends one draft that must be new.

@@ -109,7 +109,8 @@ impl RedisServer {
             .await
     }
 
-    async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
+    /// Asks the server something that it may refuse.
+    pub async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let (name, arguments) = words.split_first().expect("a command");
         redis::cmd(name)
             .arg(arguments)

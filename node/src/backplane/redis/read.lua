@@ -4,17 +4,18 @@
 -- ARGV[3] milliseconds an entry is kept   ARGV[4] milliseconds until an unused room is forgotten
 -- ARGV[5] epoch the reader has, or "" to read the last entries
 -- ARGV[6] seq the reader has
--- ARGV[7] entries to read   ARGV[8] bytes to read
+-- ARGV[7] entries to read   ARGV[8] bytes to read   ARGV[9] id where an earlier call stopped, or ""
 --
 -- Answers {epoch, head, first seq kept, topic, "seamless" | "trimmed" | "diverged", seq after which
--- the blocks start, seq up to which was read or 0 for all, entries of the stream that are no blocks,
--- payload…}, or nil when the log has to be opened first.
+-- the blocks start, id where it stopped before the end or "", entries of the stream that are no
+-- blocks, payload…}, or nil when the log has to be opened first.
 
 local RUN, FORCED = ARGV[1], ARGV[2] == '1'
 local AGE_MS, IDLE_MS = tonumber(ARGV[3]), tonumber(ARGV[4])
 local AFTER_EPOCH, AFTER_SEQ = ARGV[5], tonumber(ARGV[6])
-local ENTRIES_MAX, BYTES_MAX = tonumber(ARGV[7]), tonumber(ARGV[8])
-local STEP, SCANNED_MAX = 16, 2048
+local ENTRIES_MAX, BYTES_MAX, RESUMED = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
+-- What is looked at in one call, so that garbage does not hold the server up.
+local STEP, FOREIGN_MAX, FOREIGN_BYTES_MAX = 16, 2048, 8 * 1024 * 1024
 
 local meta = load_meta()
 if not meta then
@@ -58,14 +59,14 @@ if AFTER_EPOCH ~= '' then
   end
 end
 
-local blocks, entries, bytes, scanned, foreign = {}, 0, 0, 0, 0
+local blocks, entries, bytes, foreign, foreign_bytes = {}, 0, 0, 0, 0
 
 -- Takes a stream entry; false when the bounds are reached and it is not taken.
 local function take(entry)
-  if entries >= ENTRIES_MAX or bytes >= BYTES_MAX or scanned >= SCANNED_MAX then
+  if entries >= ENTRIES_MAX or bytes >= BYTES_MAX or foreign >= FOREIGN_MAX
+    or foreign_bytes >= FOREIGN_BYTES_MAX then
     return false
   end
-  scanned = scanned + 1
   local seq, len, _, _, payload = block_of(entry)
   if seq and seq + len - 1 <= meta.seq then
     entries = entries + len
@@ -73,37 +74,45 @@ local function take(entry)
     blocks[#blocks + 1] = payload
   else
     foreign = foreign + 1
+    for _, part in ipairs(entry[2]) do
+      foreign_bytes = foreign_bytes + #part
+    end
   end
   return true
 end
 
-local reached = 0
+-- Takes entries as far as the bounds allow: the id of the last one if there are more, or "".
 local function scan(command, from, to)
+  local last = ''
   while true do
     local found = redis.call(command, LOG, from, to, 'COUNT', STEP)
     for _, entry in ipairs(found) do
       if not take(entry) then
-        return true
+        return last
       end
-      from = '(' .. entry[1]
-      reached = tonumber(string.match(entry[1], '^(%d+)'))
+      last = entry[1]
+      from = '(' .. last
     end
     if #found < STEP then
-      return false
+      return ''
     end
   end
 end
 
-local is_cut
+local stopped
 if AFTER_EPOCH == '' then
-  scan('XREVRANGE', '+', '-')
+  stopped = scan('XREVRANGE', RESUMED == '' and '+' or '(' .. RESUMED, '-')
   for index = 1, math.floor(#blocks / 2) do
     local other = #blocks - index + 1
     blocks[index], blocks[other] = blocks[other], blocks[index]
   end
 else
-  is_cut = scan('XRANGE', '(' .. text(start), '+')
+  stopped = scan('XRANGE', '(' .. (RESUMED == '' and text(start) or RESUMED), '+')
 end
 
-return { meta.epoch, meta.seq, first, redis.call('HGET', META, 'topic') or '', continuation, start,
-  is_cut and reached or 0, foreign, unpack(blocks) }
+local answer = { meta.epoch, meta.seq, first, redis.call('HGET', META, 'topic') or '', continuation,
+  start, stopped, foreign }
+for _, block in ipairs(blocks) do
+  answer[#answer + 1] = block
+end
+return answer

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use chat_protocol::{Cursor, Epoch, RoomName, Seq, Topic};
+use chat_protocol::{Cursor, Epoch, RoomName, Seq};
 use redis::{Script, ScriptInvocation, Value};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::super::{
-    AppendError, Appended, Batch, Block, Continuation, LogBounds, NONCES_KEPT, Outcome,
-    PAGE_BYTES_MAX, Page, ReadError,
+    AppendError, Appended, Batch, LogBounds, NONCES_KEPT, PAGE_BYTES_MAX, Page, ReadError,
 };
+use super::answers::{AppendAnswer, ReadAnswer};
 use super::keys::Keys;
 use super::link::{CallError, Connected, Link};
 use super::payload;
@@ -66,15 +66,11 @@ impl Rooms {
                     .await
             })
             .await?;
-        let appended = appended(&answer, batch.drafts.len());
-        let (appended, why) = appended.ok_or_else(|| {
-            // It was performed, but by another script than ours.
-            AppendError::Unknown("an answer in another form".to_owned())
-        })?;
-        if !why.is_empty() {
-            warn!(%room, why, "the room's log began a new epoch");
-        }
-        Ok(appended)
+        // It was performed, but by another script than ours.
+        let answer = AppendAnswer::read(&answer, batch.drafts.len())
+            .ok_or_else(|| AppendError::Unknown("an answer in another form".to_owned()))?;
+        warn_of_epoch(room, &answer.why);
+        Ok(answer.appended)
     }
 
     pub(super) async fn read(
@@ -84,28 +80,20 @@ impl Rooms {
         from: From,
         entries: u32,
     ) -> Result<Page, ReadError> {
-        let mut part = self.read_part(link, room, from, entries).await?;
-        // A page with nothing but damage in it would make its reader come again for ever.
-        while let (true, Some(reached)) = (part.page.blocks.is_empty(), part.reached) {
-            let after = Cursor::new(part.page.head.epoch, reached);
-            let next = self
-                .read_part(link, room, From::After(after), entries)
-                .await?;
-            let Page {
-                first,
-                continuation,
-                ..
-            } = part.page;
-            part = Part {
-                page: Page {
-                    first,
-                    continuation,
-                    ..next.page
-                },
-                ..next
-            };
+        let mut question = Question {
+            from,
+            entries,
+            resumed: Bytes::new(),
+        };
+        loop {
+            let answer = self.ask(link, room, &question).await?;
+            self.count_damaged(room, answer.damaged);
+            // A page with nothing but damage in it would make its reader come again for ever.
+            if !answer.page.blocks.is_empty() || answer.stopped.is_empty() {
+                return Ok(answer.page);
+            }
+            question.resumed = answer.stopped;
         }
-        Ok(part.page)
     }
 
     pub(super) async fn heads(
@@ -136,14 +124,13 @@ impl Rooms {
     }
 
     /// One call of the reading script, after opening the log if it asks for that.
-    async fn read_part(
+    async fn ask(
         &self,
         link: &Link,
         room: &RoomName,
-        from: From,
-        entries: u32,
-    ) -> Result<Part, ReadError> {
-        let mut answer = self.ask(link, room, from, entries, false).await?;
+        question: &Question,
+    ) -> Result<ReadAnswer, ReadError> {
+        let mut answer = self.try_ask(link, room, question, false).await?;
         if answer.is_none() {
             let opened = link
                 .call(async |mut connected| {
@@ -152,45 +139,33 @@ impl Rooms {
                 })
                 .await;
             match opened {
-                Ok(why) if why.is_empty() => {}
-                Ok(why) => warn!(%room, why, "the room's log began a new epoch"),
+                Ok(why) => warn_of_epoch(room, &why),
                 // It refuses writes: what is there can be read all the same.
                 Err(CallError::Refused(why)) => {
-                    warn!(%room, why, "the room's log is read as it is")
+                    debug!(%room, why, "the room's log is read as it is");
                 }
                 Err(error) => return Err(error.into()),
             }
-            answer = self.ask(link, room, from, entries, true).await?;
+            answer = self.try_ask(link, room, question, true).await?;
         }
-        let answer =
-            answer.ok_or_else(|| ReadError("the room's log cannot be opened".to_owned()))?;
-        let part = Part::from_answer(answer);
-        let (part, damaged) =
-            part.ok_or_else(|| ReadError("an answer in another form".to_owned()))?;
-        if damaged > 0 {
-            let total = self.damaged.fetch_add(damaged, Ordering::Relaxed) + damaged;
-            if total.leading_zeros() != (total - damaged).leading_zeros() {
-                warn!(%room, total, "entries of streams that are damaged or foreign are skipped");
-            }
-        }
-        Ok(part)
+        let answer = answer.ok_or_else(|| ReadError("the log cannot be opened".to_owned()))?;
+        ReadAnswer::read(answer).ok_or_else(|| ReadError("an answer in another form".to_owned()))
     }
 
-    async fn ask(
+    async fn try_ask(
         &self,
         link: &Link,
         room: &RoomName,
-        from: From,
-        entries: u32,
+        question: &Question,
         forced: bool,
     ) -> Result<Option<Vec<Value>>, CallError> {
-        let (epoch, seq, bytes_max) = match from {
+        let (epoch, seq, bytes_max) = match question.from {
             From::After(after) => (
                 payload::epoch_text(after.epoch),
                 after.seq.0,
                 PAGE_BYTES_MAX,
             ),
-            From::Last => (String::new(), 0, usize::MAX >> 16),
+            From::Last => (String::new(), 0, LAST_BYTES_MAX),
         };
         link.call(async |mut connected| {
             let mut call = READ.prepare_invoke();
@@ -203,11 +178,22 @@ impl Rooms {
                 .arg(milliseconds(self.bounds.idle_max))
                 .arg(&epoch)
                 .arg(seq)
-                .arg(entries.max(1))
-                .arg(bytes_max);
+                .arg(question.entries.max(1))
+                .arg(bytes_max)
+                .arg(&question.resumed[..]);
             call.invoke_async(&mut connected.connection).await
         })
         .await
+    }
+
+    /// Somebody else writes to the streams of this chat, or they are damaged: say so, but not for
+    /// each.
+    fn count_damaged(&self, room: &RoomName, damaged: u64) {
+        let before = self.damaged.fetch_add(damaged, Ordering::Relaxed);
+        let total = before + damaged;
+        if total.leading_zeros() != before.leading_zeros() {
+            warn!(%room, total, "entries of streams that are damaged or foreign are skipped");
+        }
     }
 
     /// A call of a script that may begin an epoch.
@@ -260,99 +246,18 @@ impl Rooms {
     }
 }
 
-/// The part of a page that one call read.
-struct Part {
-    page: Page,
-    /// Where the call stopped before the end.
-    reached: Option<Seq>,
+/// A call of the reading script.
+struct Question {
+    from: From,
+    entries: u32,
+    /// Where an earlier call stopped; empty for none.
+    resumed: Bytes,
 }
 
-impl Part {
-    /// Reads the script's answer; with it the number of entries that were no blocks.
-    fn from_answer(answer: Vec<Value>) -> Option<(Self, u64)> {
-        let mut answer = answer.into_iter();
-        let epoch = payload::epoch(&bytes(answer.next()?)?)?;
-        let head = Cursor::new(epoch, Seq(number(&answer.next()?)?));
-        let first = Seq(number(&answer.next()?)?);
-        let topic = String::from_utf8(bytes(answer.next()?)?.into()).ok();
-        // A topic that cannot be is none.
-        let topic = topic
-            .and_then(|topic| Topic::try_from(topic).ok())
-            .unwrap_or_default();
-        let continuation = match &*bytes(answer.next()?)? {
-            b"seamless" => Continuation::Seamless,
-            b"trimmed" => Continuation::Trimmed,
-            b"diverged" => Continuation::Diverged,
-            _ => return None,
-        };
-        let mut at = Seq(number(&answer.next()?)?);
-        let reached = Some(Seq(number(&answer.next()?)?)).filter(|reached| *reached > Seq::ZERO);
-        let mut damaged = number(&answer.next()?)?;
-        let mut blocks = Vec::with_capacity(answer.len());
-        for entry in answer {
-            // Blocks of earlier epochs that this log goes on from are entries of this one.
-            let block = bytes(entry).and_then(|entry| payload::read(entry).ok());
-            let block = block.map(|(_, block)| Block { epoch, ..block }.after(at));
-            match block {
-                Some(Ok(Some(block))) => {
-                    at = block.last();
-                    blocks.push(block);
-                }
-                Some(Ok(None)) => {}
-                Some(Err(_)) | None => damaged += 1,
-            }
-        }
-        Some((
-            Self {
-                page: Page {
-                    head,
-                    first,
-                    topic,
-                    continuation,
-                    blocks,
-                },
-                reached,
-            },
-            damaged,
-        ))
-    }
-}
-
-/// Reads the appending script's answer: the outcomes, and why an epoch began.
-fn appended(answer: &[Value], drafts: usize) -> Option<(Appended, String)> {
-    let [Value::BulkString(epoch), why, places @ ..] = answer else {
-        return None;
-    };
-    let epoch = payload::epoch(epoch)?;
-    let why: String = redis::from_redis_value_ref(why).ok()?;
-    let outcome = |place: &Value| {
-        let Value::Int(place) = place else {
-            return None;
-        };
-        let cursor = Cursor::new(epoch, Seq(place.unsigned_abs()));
-        Some(match place.signum() {
-            0 => Outcome::NonceTooOld,
-            sign => Outcome::At {
-                cursor,
-                repeated: sign < 0,
-            },
-        })
-    };
-    let outcomes: Vec<Outcome> = places.iter().map(outcome).collect::<Option<_>>()?;
-    (outcomes.len() == drafts).then_some((Appended { outcomes }, why))
-}
-
-fn bytes(value: Value) -> Option<Bytes> {
-    match value {
-        Value::BulkString(bytes) => Some(Bytes::from(bytes)),
-        _ => None,
-    }
-}
-
-fn number(value: &Value) -> Option<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).ok(),
-        _ => None,
+/// Says that a log began anew, unless it simply began.
+fn warn_of_epoch(room: &RoomName, why: &str) {
+    if !why.is_empty() {
+        warn!(%room, why, "the room's log goes on in a new epoch");
     }
 }
 
@@ -387,6 +292,9 @@ static READ: LazyLock<Script> = LazyLock::new(|| {
         include_str!("read.lua")
     ))
 });
+
+/// Most bytes of the last entries: as many as a join may ask for, and more.
+const LAST_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Bytes of a draft beside its frame, as the script takes it.
 const HEAD_BYTES: usize = 20;

@@ -1,0 +1,7 @@
+//! Faults of a Redis, one group a file.
+#![allow(clippy::unwrap_used, reason = "all of it is test")]
+
+mod connections;
+mod foreign;
+mod losses;
+mod refusals;
