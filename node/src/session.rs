@@ -99,7 +99,7 @@ pub enum Command {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Denial {
     /// The request or publish is refused.
-    Answer(NodeFrame),
+    Answer(Box<NodeFrame>),
     /// The connection is closed.
     Close(CloseCode),
 }
@@ -136,12 +136,12 @@ impl Session {
             ClientFrame::Join(join) => {
                 let request = join.request;
                 self.on_join(join)
-                    .map_err(|refusal| Denial::Answer(failed(request, refusal)))
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::OpenDirect(open) => {
                 let request = open.request;
                 self.on_open_direct(open)
-                    .map_err(|refusal| Denial::Answer(failed(request, refusal)))
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::Leave(leave) => match self.forget(leave.room) {
                 true => Ok(Command::Leave {
@@ -150,33 +150,33 @@ impl Session {
                 }),
                 false => {
                     let refusal = Refusal::of(ErrorCode::NotJoined);
-                    Err(Denial::Answer(failed(leave.request, refusal)))
+                    Err(Denial::Answer(failed(leave.request, refusal).into()))
                 }
             },
             ClientFrame::Publish(publish) => {
                 let (lane, nonce) = (publish.room, publish.nonce);
                 self.on_publish(publish)
-                    .map_err(|refusal| Denial::Answer(rejected(lane, nonce, refusal)))
+                    .map_err(|refusal| Denial::Answer(rejected(lane, nonce, refusal).into()))
             }
             ClientFrame::SetTopic(set) => {
                 let (lane, nonce) = (set.room, set.nonce);
                 self.on_set_topic(set)
-                    .map_err(|refusal| Denial::Answer(rejected(lane, nonce, refusal)))
+                    .map_err(|refusal| Denial::Answer(rejected(lane, nonce, refusal).into()))
             }
             ClientFrame::Rename(Rename { request, name }) => {
                 self.allow(Permissions::RENAME)
-                    .map_err(|refusal| Denial::Answer(failed(request, refusal)))?;
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))?;
                 Ok(Command::Rename { request, name })
             }
             ClientFrame::ListMembers(list) => {
                 let request = list.request;
                 self.on_list_members(list)
-                    .map_err(|refusal| Denial::Answer(failed(request, refusal)))
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::ListRooms(list) => {
                 let request = list.request;
                 self.on_list_rooms(list)
-                    .map_err(|refusal| Denial::Answer(failed(request, refusal)))
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::Ping(ping) => Ok(Command::Ping(ping.request)),
             ClientFrame::Bye(_) => Ok(Command::Bye),
@@ -403,9 +403,13 @@ mod tests {
     }
 
     fn code(result: Result<Command, Denial>) -> Option<ErrorCode> {
-        let code = match result.expect_err("a refusal") {
-            Denial::Answer(NodeFrame::Failed(failed)) => failed.code,
-            Denial::Answer(NodeFrame::Rejected(rejected)) => rejected.code,
+        let answer = match result.expect_err("a refusal") {
+            Denial::Answer(answer) => *answer,
+            Denial::Close(code) => panic!("{code:?}"),
+        };
+        let code = match answer {
+            NodeFrame::Failed(failed) => failed.code,
+            NodeFrame::Rejected(rejected) => rejected.code,
             other => panic!("{other:?}"),
         };
         ErrorCode::from_wire(code)

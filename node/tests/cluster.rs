@@ -1,5 +1,10 @@
 //! The cluster as users have it: `chat-node` processes, a real Redis, clients over QUIC.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic anywhere"
+)]
+
 mod support;
 
 use std::collections::HashSet;
@@ -240,6 +245,37 @@ async fn coming_and_going_is_told_on_all_nodes() {
 
 fn names(members: &[protocol::UserName]) -> Vec<&str> {
     members.iter().map(protocol::UserName::as_str).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leave_of_a_killed_client_is_told_on_all_nodes() {
+    let cluster = Cluster::start().await;
+    let (one, two) = (cluster.node().start(), cluster.node().start());
+    let mut ann = cluster.client("ann", &[&one]).await;
+    let mut victim = cli(cluster.home.path(), &["--name", "victim", &two.target()]);
+    ann.sees(joined("victim")).await;
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    ann.sees(left("victim")).await;
+}
+
+/// The terminal client as a process, with an input that never ends.
+fn cli(home: &Path, args: &[&str]) -> std::process::Child {
+    let program = Path::new(env!("CARGO_BIN_EXE_chat-node")).with_file_name("chat-cli");
+    assert!(
+        program.exists(),
+        "{} is missing: cargo build -p chat-cli",
+        program.display()
+    );
+    std::process::Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("XDG_DATA_HOME", home)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("chat-cli starts")
 }
 
 #[tokio::test(flavor = "multi_thread")]

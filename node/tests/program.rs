@@ -1,5 +1,10 @@
 //! The program `chat-node` as its operators meet it: what it prints, and how it ends.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic anywhere"
+)]
+
 mod support;
 
 use std::net::UdpSocket;
@@ -182,9 +187,9 @@ async fn a_node_alone_ends_at_once_when_terminated_and_tells_its_clients() {
     );
     let reason = soon("the client is told", async {
         loop {
-            match events.next().await.expect("it tries to come back") {
-                Event::Disconnected { reason, .. } => return reason,
-                _ => {}
+            let event = events.next().await.expect("it tries to come back");
+            if let Event::Disconnected { reason, .. } = event {
+                return reason;
             }
         }
     })

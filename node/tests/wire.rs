@@ -1,6 +1,11 @@
 //! What a node does with peers that break the rules: each gets a typed answer, and nobody else
 //! notices. A node of this process, real QUIC, frames by hand.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic anywhere"
+)]
+
 mod support;
 
 use std::time::Duration;

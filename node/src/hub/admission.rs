@@ -47,7 +47,11 @@ impl Hub {
         };
         let name = match hello.name {
             Some(name) => self.check_name(name)?,
-            None => guest_name(session),
+            // A session that resumes without asking for a name keeps the one it has here.
+            None => self
+                .sessions
+                .name(session)
+                .unwrap_or_else(|| guest_name(session)),
         };
         let name = self.within_time(self.claim_any(&name, session)).await?;
         let (replaced, invitations) = self.sessions.attach(
@@ -63,7 +67,7 @@ impl Hub {
         }
         self.tell(self.presence.assert(Fact::Session(session, name.clone())));
         let welcome = Welcome {
-            minor: hello.minor.min(MINOR),
+            minor: agreed_minor(hello.minor),
             features: Vec::new(),
             node: self.settings.card.name.clone(),
             session,
@@ -140,6 +144,15 @@ impl Hub {
         }
         Err(Refusal::of(ErrorCode::NameTaken))
     }
+}
+
+/// The highest minor version both sides speak.
+#[expect(
+    clippy::unnecessary_min_or_max,
+    reason = "true of minor version 0 alone"
+)]
+fn agreed_minor(theirs: u16) -> u16 {
+    theirs.min(MINOR)
 }
 
 fn guest_name(session: SessionId) -> UserName {

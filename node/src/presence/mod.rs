@@ -342,10 +342,6 @@ impl Presence {
         lock(&self.view).remove_node(node)
     }
 
-    #[expect(
-        clippy::type_complexity,
-        reason = "what goes back when the write fails"
-    )]
     fn take_changes(&self) -> Option<(RegistryChanges, u64, HashMap<FactKey, Option<Fact>>)> {
         let mut own = lock(&self.own);
         if own.changes.is_empty() && !own.reset {

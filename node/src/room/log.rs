@@ -189,7 +189,7 @@ mod tests {
         Block {
             epoch: Epoch(epoch),
             first: Seq(first),
-            len: lens.len() as u32,
+            len: u32::try_from(lens.len()).unwrap(),
             frames: frames.freeze(),
         }
     }

@@ -192,7 +192,7 @@ impl Room {
                 after.seq.next()
             }
         };
-        Ok(state.admit(lane, Cursor::new(head.epoch, next.minus(1)), None))
+        Ok(state.admit(lane, Cursor::new(head.epoch, next.minus(1)), head, None))
     }
 
     /// Admits a lane that continues after `after`, as a page read from there says.
@@ -206,9 +206,15 @@ impl Room {
         page: &Page,
     ) -> Result<Admission, NotAdmitted> {
         let mut state = self.state();
-        state.open_log()?;
+        let log_head = state.open_log()?.head();
         let (cursor, gap) = catch_up::continue_after(after, page);
-        Ok(state.admit(lane, cursor, gap))
+        // The tail may not have heard of a new epoch yet, or be of a newer one than the page.
+        let head = if log_head.epoch == cursor.epoch {
+            log_head
+        } else {
+            page.head
+        };
+        Ok(state.admit(lane, cursor, head, gap))
     }
 
     /// Lets a lane go.
@@ -332,7 +338,13 @@ impl State {
         }
     }
 
-    fn admit(&mut self, lane: &Arc<Lane>, after: Cursor, gap: Option<GapReason>) -> Admission {
+    fn admit(
+        &mut self,
+        lane: &Arc<Lane>,
+        after: Cursor,
+        head: Cursor,
+        gap: Option<GapReason>,
+    ) -> Admission {
         self.idle_since = None;
         self.lanes.insert(lane.connection(), Arc::clone(lane));
         let position = Position {
@@ -340,7 +352,6 @@ impl State {
             next: after.seq.next(),
             presence: self.presence.version,
         };
-        let head = self.log.as_ref().map_or(after, Log::head);
         Admission {
             position,
             head,

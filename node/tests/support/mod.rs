@@ -1,4 +1,8 @@
 //! What tests of a whole node share: real processes, real Redis, real QUIC.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic anywhere"
+)]
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by test binaries, public to nobody")]
 
