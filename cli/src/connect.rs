@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chat_client::{Builder, Client, ConnectError, Events, Fingerprint, Trust, TrustError};
+use chat_client::{Builder, Client, ConnectError, Events, Fingerprint, Target, Trust, TrustError};
 use chat_protocol::{CloseCode, ErrorCode, UserName};
 
 use crate::args::Args;
@@ -19,6 +19,10 @@ pub async fn connect(args: &Args, name: Option<&UserName>) -> Result<(Client, Ev
         Err(error) => error,
     };
     if let ConnectError::Trust(TrustError::NoDevelopmentCa { .. }) = error {
+        if let Some(target) = elsewhere(args) {
+            let error = TrustError::DevelopmentElsewhere { target };
+            return Err(failure(&ConnectError::Trust(error), args));
+        }
         // Nobody is trusted, so find out at least whether somebody is there: a node that answers
         // is then refused by its certificate, before anything is said to it.
         let nobody = Trust::Pin(Fingerprint([0; 32]));
@@ -54,6 +58,21 @@ fn trust(args: &Args) -> Result<Trust, Failure> {
             dir: args.certs.clone(),
         }),
     }
+}
+
+/// The first target, when none is this machine.
+fn elsewhere(args: &Args) -> Option<String> {
+    let targets: Vec<Target> = args
+        .targets
+        .iter()
+        .filter_map(|target| Target::parse_list(target).ok())
+        .flatten()
+        .collect();
+    let is_elsewhere = targets.iter().all(|target| !target.is_loopback());
+    targets
+        .first()
+        .filter(|_| is_elsewhere)
+        .map(Target::to_string)
 }
 
 fn failure(error: &ConnectError, args: &Args) -> Failure {

@@ -39,6 +39,8 @@ pub struct Conversation {
     me: UserName,
     node: Option<NodeName>,
     was_connected: bool,
+    /// Whether the node was said to reach its backplane; it does unless told otherwise.
+    has_backplane: bool,
     rooms: BTreeMap<RoomName, Open>,
     current: Option<RoomName>,
     requests: FuturesUnordered<AnswerFuture>,
@@ -48,6 +50,8 @@ pub struct Conversation {
     kept: Option<Request>,
     /// Joins that were answered before their room's first event came.
     joining: Vec<(RoomName, Option<String>)>,
+    /// Leaves that were answered before their room's last event came.
+    leaving: Vec<(RoomName, Option<String>)>,
     ready: VecDeque<Report>,
 }
 
@@ -77,6 +81,7 @@ impl Conversation {
             me: welcomed.name,
             node: None,
             was_connected: false,
+            has_backplane: true,
             rooms: BTreeMap::new(),
             current: None,
             requests: FuturesUnordered::new(),
@@ -84,6 +89,7 @@ impl Conversation {
             unsettled: Unsettled::default(),
             kept: None,
             joining: vec![],
+            leaving: vec![],
             ready: VecDeque::new(),
         }
     }
@@ -91,7 +97,15 @@ impl Conversation {
     /// Whether the next operation may be performed now.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.requests.is_empty() && self.kept.is_none()
+        self.requests.is_empty()
+            && self.kept.is_none()
+            && (self.is_closed || self.joining.is_empty() && self.leaving.is_empty())
+    }
+
+    /// Whether everything that was performed is settled and shown.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.is_idle() && self.unsettled.len() == 0 && self.ready.is_empty()
     }
 
     /// Messages whose fate is not known yet.
@@ -285,6 +299,17 @@ impl Conversation {
                     }),
                     None => self.joining.push((room, reference)),
                 }
+            }
+            Answer::Left { place, reference } if self.rooms.contains_key(&place.room) => {
+                self.leaving.push((place.room, reference));
+            }
+            Answer::Left { place, reference } => {
+                let place = Some(place);
+                self.ready.push_back(Report::Done {
+                    reference,
+                    operation: "part",
+                    place,
+                });
             }
             Answer::Direct {
                 room,

@@ -16,7 +16,6 @@ use std::thread;
 
 use rustix::termios::{self, OptionalActions, Termios};
 use rustyline::error::ReadlineError;
-use rustyline::history::MemHistory;
 use rustyline::{ColorMode, Config, Editor, ExternalPrinter};
 use tokio::sync::mpsc;
 
@@ -25,6 +24,7 @@ use crate::output::{Line, Sink};
 use crate::palette::{Paint, Palette};
 use crate::terminal::assistant::Assistant;
 use crate::terminal::desk::Desk;
+use crate::terminal::recall::Wanted;
 
 mod assistant;
 mod complete;
@@ -57,7 +57,7 @@ impl Terminal {
             .auto_add_history(false)
             .color_mode(colours)
             .build();
-        let history = MemHistory::with_config(&config);
+        let history = Wanted(desk.clone());
         let mut editor = Editor::with_history(config, history).map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
         editor.set_helper(Some(Assistant::new(desk.clone())));
@@ -106,7 +106,7 @@ impl Drop for Terminal {
 }
 
 fn edit(
-    mut editor: Editor<Assistant, MemHistory>,
+    mut editor: Editor<Assistant, Wanted>,
     desk: &Desk,
     queue: &mpsc::Sender<Input>,
     palette: Palette,

@@ -51,9 +51,7 @@ impl App {
         let mut deadline = started + args.ack_timeout;
         loop {
             let is_done = match stage {
-                Stage::Acks => {
-                    self.conversation.is_idle() && self.conversation.unsettled_len() == 0
-                }
+                Stage::Acks => self.conversation.is_settled(),
                 Stage::Echo => {
                     self.conversation.is_caught_up() || self.output.broken().is_cancelled()
                 }

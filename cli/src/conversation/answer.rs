@@ -23,6 +23,11 @@ pub(super) enum Answer {
         room: RoomName,
         reference: Option<String>,
     },
+    /// A room was left.
+    Left {
+        place: Place,
+        reference: Option<String>,
+    },
     /// The room of two is open.
     Direct {
         room: RoomName,
@@ -85,7 +90,7 @@ pub(super) fn leave(room: Room, reference: Option<String>) -> AnswerFuture {
             direct,
         };
         match room.leave().await {
-            Ok(()) => done(reference, "part", Some(place)),
+            Ok(()) => Answer::Left { place, reference },
             Err(error) => refused(reference, &error),
         }
     }
@@ -116,7 +121,11 @@ pub(super) fn direct(
 pub(super) fn rename(client: Client, name: UserName, reference: Option<String>) -> AnswerFuture {
     async move {
         match client.rename(name.as_str()).await {
-            Ok(_) => done(reference, "nick", None),
+            Ok(_) => Answer::Report(Report::Done {
+                reference,
+                operation: "nick",
+                place: None,
+            }),
             Err(error) => refused(reference, &error),
         }
     }
@@ -170,14 +179,6 @@ pub(super) fn not_published(error: &PublishError) -> Refusal {
         PublishError::InvalidText(_) => Refusal::local("invalid_text", error.to_string()),
         _ => Refusal::local("closed", error.to_string()),
     }
-}
-
-fn done(reference: Option<String>, operation: &'static str, place: Option<Place>) -> Answer {
-    Answer::Report(Report::Done {
-        reference,
-        operation,
-        place,
-    })
 }
 
 fn refused(reference: Option<String>, error: &RequestError) -> Answer {

@@ -143,15 +143,23 @@ impl Conversation {
             Event::Left { room, reason } => {
                 let place = self.place(&room);
                 self.rooms.remove(&room);
-                self.ready.push_back(Report::Left { place, reason });
-                return self.on_room_closed(&room);
+                self.ready.push_back(Report::Left {
+                    place: place.clone(),
+                    reason,
+                });
+                return self.on_room_closed(place);
             }
             Event::Renamed { name } => {
                 self.me = name.clone();
                 Report::Renamed { name }
             }
             Event::Goaway { delay, .. } => Report::Draining { delay },
-            Event::BackplaneState { available } => Report::Backplane { available },
+            Event::BackplaneState { available } => {
+                if std::mem::replace(&mut self.has_backplane, available) == available {
+                    return;
+                }
+                Report::Backplane { available }
+            }
             Event::Closed { reason } => Report::Closed {
                 reason: reason.text,
             },
@@ -196,14 +204,22 @@ impl Conversation {
         }
     }
 
-    /// A room is gone: what is typed goes to another one.
-    fn on_room_closed(&mut self, room: &RoomName) {
-        if self.current.as_ref() != Some(room) {
-            return;
+    /// A room is gone: a leave that was answered is now done, and what is typed goes elsewhere.
+    fn on_room_closed(&mut self, left: Place) {
+        if self.current.as_ref() == Some(&left.room) {
+            self.current = self.rooms.keys().next().cloned();
+            if let Some(place) = self.current().cloned() {
+                self.ready.push_back(Report::Went { place });
+            }
         }
-        self.current = self.rooms.keys().next().cloned();
-        if let Some(place) = self.current().cloned() {
-            self.ready.push_back(Report::Went { place });
+        if let Some(index) = self.leaving.iter().position(|(room, _)| *room == left.room) {
+            let (_, reference) = self.leaving.swap_remove(index);
+            let place = Some(left);
+            self.ready.push_back(Report::Done {
+                reference,
+                operation: "part",
+                place,
+            });
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use crate::input::Input;
 use crate::terminal::complete::{self, Completion};
 use crate::terminal::desk::Desk;
+use crate::terminal::recall::Recall;
 
 /// Tells the desk when the line is on the screen; it has no hints to give.
 pub(super) struct Assistant {
@@ -67,7 +68,10 @@ pub(super) fn bind_keys<I: History>(
         (&[key(KeyCode::Tab), ctrl('I')], Action::Complete),
         (&[ctrl('C')], Action::Interrupt),
         (&[ctrl('D')], Action::End),
-        (&[ctrl('R'), ctrl('S')], Action::Nothing),
+        (
+            &[ctrl('R'), ctrl('S'), KeyEvent::alt('<'), KeyEvent::alt('>')],
+            Action::Nothing,
+        ),
     ] {
         for key in keys {
             let handler = Key {
@@ -112,10 +116,10 @@ impl ConditionalEventHandler for Key {
             Action::Enter => Some(self.enter(context.line())),
             // Within a text of several lines the arrows move between them.
             Action::Up | Action::Down if context.line().contains('\n') => None,
-            Action::Up => Some(replace(
-                self.desk.change_recall(|recall| recall.up(context.line())),
-            )),
-            Action::Down => Some(replace(self.desk.change_recall(|recall| recall.down()))),
+            Action::Up => {
+                Some(self.recall(Cmd::PreviousHistory, |recall| recall.up(context.line())))
+            }
+            Action::Down => Some(self.recall(Cmd::NextHistory, Recall::down)),
             Action::Complete => Some(self.complete(&context.line()[..context.pos()])),
             Action::Interrupt => Some(self.interrupt(context.line())),
             Action::End if context.line().is_empty() => {
@@ -152,6 +156,17 @@ impl Key {
         Cmd::Kill(Movement::WholeBuffer)
     }
 
+    /// Lets the editor fetch the line that was found, if one was.
+    fn recall(&self, fetch: Cmd, find: impl FnOnce(&mut Recall) -> Option<String>) -> Cmd {
+        self.desk.change_recall(|recall| match find(recall) {
+            Some(line) => {
+                recall.want(line);
+                fetch
+            }
+            None => Cmd::Noop,
+        })
+    }
+
     fn complete(&self, before: &str) -> Cmd {
         match self
             .desk
@@ -177,7 +192,7 @@ impl Key {
             std::mem::replace(&mut *interrupted, line.is_empty().then_some(now))
         };
         if !line.is_empty() {
-            self.desk.change_recall(super::recall::Recall::leave);
+            self.desk.change_recall(Recall::leave);
             return Cmd::Kill(Movement::WholeBuffer);
         }
         if before.is_some_and(|before| now - before < TWICE_WITHIN) {
@@ -187,12 +202,6 @@ impl Key {
         let _ = self.queue.try_send(Input::InterruptOnce);
         Cmd::Noop
     }
-}
-
-fn replace(line: Option<String>) -> Cmd {
-    line.map_or(Cmd::Noop, |line| {
-        Cmd::Replace(Movement::WholeBuffer, Some(line))
-    })
 }
 
 /// Two Ctrl-C within this time end the program; one never does.

@@ -1,6 +1,17 @@
 //! Lines typed before, for the Up and Down keys.
+//!
+//! The editor keeps a place in its own history from one line to the next, and with ours it never
+//! begins a new line. So the place is kept here, and the editor only fetches the line to show.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustyline::Result;
+use rustyline::history::{History, SearchDirection, SearchResult};
+
+use crate::terminal::desk::Desk;
 
 /// Lines typed before, and where among them the user is.
 #[derive(Debug, Default)]
@@ -10,9 +21,16 @@ pub(super) struct Recall {
     at: Option<usize>,
     /// The new line as it was before Up was pressed.
     draft: String,
+    /// The line that the editor is about to fetch.
+    wanted: Option<String>,
 }
 
 impl Recall {
+    /// Keeps a line for the editor to fetch.
+    pub(super) fn want(&mut self, line: String) {
+        self.wanted = Some(line);
+    }
+
     /// Remembers a line that was entered.
     pub(super) fn push(&mut self, line: &str) {
         self.at = None;
@@ -54,6 +72,79 @@ impl Recall {
         self.at = None;
     }
 }
+
+/// What the editor takes for its history: it always stands in the middle, and shows what is wanted.
+pub(super) struct Wanted(pub(super) Arc<Desk>);
+
+impl History for Wanted {
+    fn get(&self, _: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        let wanted = self.0.change_recall(|recall| recall.wanted.take());
+        Ok(wanted.map(|line| SearchResult {
+            entry: Cow::Owned(line),
+            idx: MIDDLE,
+            pos: 0,
+        }))
+    }
+
+    fn add(&mut self, _: &str) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn add_owned(&mut self, _: String) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn len(&self) -> usize {
+        LEN
+    }
+
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn set_max_len(&mut self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn ignore_dups(&mut self, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn ignore_space(&mut self, _: bool) {}
+
+    fn save(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn append(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn search(&self, _: &str, _: usize, _: SearchDirection) -> Result<Option<SearchResult<'_>>> {
+        Ok(None)
+    }
+
+    fn starts_with(
+        &self,
+        _: &str,
+        _: usize,
+        _: SearchDirection,
+    ) -> Result<Option<SearchResult<'_>>> {
+        Ok(None)
+    }
+}
+
+/// A place with a line before it and one after it, as far as the editor knows.
+const MIDDLE: usize = 1;
+const LEN: usize = 3;
 
 /// Lines remembered: more than anybody goes back by hand.
 const LINES_LEN_MAX: usize = 500;

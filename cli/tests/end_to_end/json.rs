@@ -234,9 +234,9 @@ fn what_is_sent_without_a_connection_is_sent_later() {
     let mut node = Node::start(&[]);
     let mut ann = Session::start(&node, &["--name", "ann"]);
     node.kill();
-    ann.event_that("connection", |event| event["state"] == "down");
     ann.send(&json!({"op": "send", "ref": "kept", "text": "are you there?"}));
     assert_eq!(ann.event("notice")["code"], "not_sent_yet");
+    ann.event_that("connection", |event| event["state"] == "down");
     node.start_again();
     ann.event_that("connection", |event| event["state"] == "up");
     assert_eq!(ann.event("ack")["ref"], "kept");

@@ -1,5 +1,10 @@
 //! The client as users and programs meet it: the real program, real nodes, real QUIC.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics has failed, and says where"
+)]
+
 mod json;
 mod pipe;
 mod schema;

@@ -108,31 +108,31 @@ fn commands_work_and_wrong_ones_are_answered() {
 #[test]
 fn rooms_are_joined_left_and_listed() {
     let node = Node::start(&[]);
-    let input = "to dev\n/join ops\nto ops\n/join dev\nback\n/rooms\n/leave\n/leave ops\nnowhere\n";
-    let ended = run(node.cli(&["--room", "dev"]), input);
-    ended.expect_code(1);
-    let said: Vec<&str> = ended
-        .stdout
-        .iter()
-        .filter_map(|line| line.split_once(' ').map(|(_, rest)| rest))
-        .collect();
-    assert_eq!(
-        said,
-        [
-            "#dev <user> to dev",
-            "#ops <user> to ops",
-            "#dev <user> back"
-        ]
-    );
-    let remarks = ended.stderr.join("\n");
+    let mut client = Process::start(node.cli(&["--room", "dev"]));
+    client.send("to dev");
+    client.line(|line| line.ends_with("#dev <user> to dev"));
+    client.send("/join ops");
+    client.send("to ops");
+    client.line(|line| line.ends_with("#ops <user> to ops"));
+    client.send("/join dev");
+    client.send("back");
+    client.line(|line| line.ends_with("#dev <user> back"));
+    client.send("/rooms\n/leave");
     for expected in [
-        "-- #dev (1), #ops (1)",
-        "-- left #dev",
-        "-- left #ops",
-        "-- you are in no room",
+        "#dev (1), #ops (1)",
+        "left #dev",
+        "what you type goes to #ops now",
     ] {
-        assert!(remarks.contains(expected), "{expected} is not in {remarks}");
+        client.remark(|line| line == format!("-- {expected}"));
     }
+    client.send("/leave ops\nnowhere");
+    let ended = client.end();
+    ended.expect_code(1);
+    let remarks = ended.stderr.join("\n");
+    assert!(
+        remarks.contains("-- left #ops\n-- you are in no room"),
+        "{remarks}"
+    );
 }
 
 #[test]
@@ -160,12 +160,12 @@ fn two_users_talk_alone() {
 
 #[test]
 fn coming_and_going_is_told() {
-    let node = Node::start(&["--grace", "500ms"]);
+    let node = Node::start(&[]);
     let bo = Process::start(node.cli(&["--name", "bo"]));
     bo.remark(|line| line.starts_with("-- joined #lobby"));
-    let mut ann = Process::start(node.cli(&["--name", "ann"]));
+    let ann = Process::start(node.cli(&["--name", "ann"]));
     bo.remark(|line| line == "-- ann joined #lobby (2 here)");
-    ann.kill();
+    ann.end().expect_code(0);
     bo.remark(|line| line == "-- ann left #lobby (1 here)");
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) mod schema;
+pub(crate) mod screen;
 
 /// Longest wait for anything that should come at once. Machines of CI are slow and shared.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
