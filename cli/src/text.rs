@@ -5,7 +5,7 @@
 //! * a line that begins with a time comes from a user, and says whose it is right after the room;
 //! * every further line of a user's text is indented, also where the terminal would have broken it;
 //! * lines of the server begin with `***`, lines of this program with `--`;
-//! * every text of others goes through [`clean`](crate::clean) here, whatever was promised before.
+//! * every text of others goes through [`clean`] here, whatever was promised before.
 
 use chat_protocol::lane::{Message, Notice, NoticeLevel, PresenceChange};
 use chat_protocol::{Content, UserName};
