@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chat_protocol::limits::{TOKEN_BYTES_MAX, USER_NAME_BYTES_MAX};
+
 use crate::client::Client;
 use crate::driver;
 use crate::error::ConnectError;
@@ -134,6 +136,16 @@ impl Builder {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn connect(self) -> Result<(Client, Events), ConnectError> {
+        let Settings { name, token, .. } = &self.settings;
+        for (what, text, max) in [
+            ("name", name, USER_NAME_BYTES_MAX),
+            ("token", token, TOKEN_BYTES_MAX),
+        ] {
+            let bytes = text.as_ref().map_or(0, String::len);
+            if bytes > max {
+                return Err(ConnectError::TooLong { what, bytes, max });
+            }
+        }
         let mut targets = Vec::new();
         for target in &self.targets {
             for target in Target::parse_list(target)? {

@@ -22,6 +22,16 @@ pub enum ConnectError {
     /// No target was given.
     #[error("no target was given")]
     NoTarget,
+    /// A name or token is longer than any node takes.
+    #[error("the {what} has {bytes} bytes, limit {max}")]
+    TooLong {
+        /// `name` or `token`.
+        what: &'static str,
+        /// Bytes given.
+        bytes: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
     /// What the client should trust cannot be used.
     #[error(transparent)]
     Trust(#[from] TrustError),

@@ -4,6 +4,8 @@ use std::fmt::{self, Debug};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use chat_protocol::limits::BODY_BYTES_MAX;
+use chat_protocol::text::InvalidText;
 use chat_protocol::{Content, Cursor, RoomName, SessionId, Text, Topic, UserName};
 use tokio::sync::oneshot;
 
@@ -70,10 +72,21 @@ impl Room {
     ///
     /// # Errors
     /// [`PublishError::Full`] when too many messages wait for their acks: publish again when one is
-    /// settled. [`PublishError::Left`] and [`PublishError::Closed`] are final. In every case
+    /// settled. [`PublishError::InvalidText`] when an opaque body is longer than
+    /// [`BODY_BYTES_MAX`]. [`PublishError::Left`] and [`PublishError::Closed`] are final. In every case
     /// nothing was sent.
     pub fn publish(&self, content: impl Into<Content>) -> Result<Delivery, PublishError> {
-        self.push(Body::of_content(content.into()))
+        let content = content.into();
+        if let Content::Opaque { body, .. } = &content
+            && body.len() > BODY_BYTES_MAX
+        {
+            return Err(InvalidText::TooLong {
+                bytes: body.len(),
+                max: BODY_BYTES_MAX,
+            }
+            .into());
+        }
+        self.push(Body::of_content(content))
     }
 
     /// Publishes a text message, like [`publish`](Self::publish).

@@ -21,7 +21,7 @@ use chat_protocol::client::Hello;
 
 use crate::builder::Settings;
 use crate::driver::greet::{Greeted, greet};
-use crate::driver::trouble::Trouble;
+use crate::driver::trouble::{Trouble, is_final};
 use crate::error::ConnectError;
 use crate::event::Disconnect;
 use crate::lock::lock;
@@ -129,13 +129,7 @@ impl Dialer {
                 (target, Err(reason)) => (target, reason),
             };
             debug!(%target, ?reason, "no session there");
-            let is_final = matches!(
-                reason,
-                Reason::Refused {
-                    retryable: false,
-                    ..
-                }
-            );
+            let is_final = reason.is_refusal_for_good();
             failures.push(Failure {
                 target: target.to_string(),
                 reason,
@@ -252,17 +246,19 @@ impl Dialer {
 }
 
 impl DialError {
-    /// When another attempt makes no sense: a node has refused for good.
+    /// Whether another attempt makes no sense: a node has refused for good, or every target was
+    /// found to be none that this client may talk to.
     pub(crate) fn is_final(&self) -> bool {
-        self.failures.iter().any(|failure| {
+        let is_wrong = |failure: &Failure| {
             matches!(
                 failure.reason,
-                Reason::Refused {
-                    retryable: false,
-                    ..
-                }
+                Reason::Trouble(Trouble::Tls(_) | Trouble::Version(_))
             )
-        })
+        };
+        self.failures
+            .iter()
+            .any(|failure| failure.reason.is_refusal_for_good())
+            || self.failures.len() == self.tried.len() && self.failures.iter().all(is_wrong)
     }
 
     /// The longest wait a node asked for.
@@ -318,9 +314,11 @@ impl DialError {
             Reason::Trust(error) => error.into(),
             Reason::Socket(error) => ConnectError::Socket(error),
             Reason::Trouble(Trouble::Tls(detail)) => ConnectError::Tls { target, detail },
-            Reason::Trouble(Trouble::Version(detail)) => ConnectError::Version { target, detail },
+            Reason::Trouble(Trouble::Version(detail) | Trouble::Strange(detail)) => {
+                ConnectError::Version { target, detail }
+            }
             Reason::Trouble(Trouble::Closed { code, detail }) => {
-                let retryable = !super::trouble::is_final(code);
+                let retryable = !is_final(code);
                 ConnectError::Refused {
                     target,
                     code,
@@ -338,6 +336,14 @@ impl DialError {
 }
 
 impl Reason {
+    fn is_refusal_for_good(&self) -> bool {
+        match self {
+            Self::Refused { retryable, .. } => !retryable,
+            Self::Trouble(Trouble::Closed { code, .. }) => is_final(*code),
+            _ => false,
+        }
+    }
+
     /// Whether somebody is there, and said no.
     const fn is_answer(&self) -> bool {
         matches!(
@@ -353,7 +359,7 @@ impl Reason {
                 retryable: false, ..
             } => 0,
             Self::Trouble(Trouble::Tls(_)) => 1,
-            Self::Trouble(Trouble::Version(_)) => 2,
+            Self::Trouble(Trouble::Version(_) | Trouble::Strange(_)) => 2,
             Self::Refused { .. } | Self::Trouble(Trouble::Closed { .. }) => 3,
             Self::Trust(_) => 4,
             Self::Socket(_) => 5,

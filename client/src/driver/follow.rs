@@ -29,7 +29,8 @@ pub(crate) enum Step {
         entry: LaneFrame,
         history: bool,
     },
-    /// An entry of a kind that this version does not know, or one the reader has already.
+    /// An entry of a kind that this version does not know, one the reader has already, or a mark
+    /// that says where the lane stands.
     Counted,
     /// A hole.
     Gap {
@@ -78,9 +79,12 @@ impl Follow {
         let epoch = joined.head.epoch;
         let next = checked(joined.next)?;
         let before = next.minus(1);
-        let kept = reached
-            .filter(|cursor| cursor.epoch == epoch)
-            .map(|cursor| cursor.seq);
+        // The seq of what the reader has, in this epoch: the same one, or one that continues his.
+        let kept = match (reached, joined.gap) {
+            (Some(reached), _) if reached.epoch == epoch => Some(reached.seq),
+            (Some(reached), None) if reached.seq == before => Some(before),
+            _ => None,
+        };
         let reason = match (joined.gap, reached, kept) {
             (Some(reason), _, _) => Some(reason),
             (None, Some(_), None) => Some(GapReason::Diverged),
@@ -119,15 +123,7 @@ impl Follow {
         }
         match frame {
             None => Ok(Step::Nothing),
-            Some(LaneFrame::At(at)) => {
-                let told = Cursor::new(at.epoch, at.next);
-                let counted = Cursor::new(self.epoch, self.next);
-                if told == counted {
-                    Ok(Step::Nothing)
-                } else {
-                    Err(LaneFault::Miscounted { told, counted })
-                }
-            }
+            Some(LaneFrame::At(at)) => self.on_at(&at),
             Some(LaneFrame::Gap(gap)) => self.on_gap(&gap),
             Some(LaneFrame::Presence(presence)) => Ok(Step::Presence(presence)),
             Some(LaneFrame::End(end)) => Ok(Step::End(end.reason)),
@@ -149,6 +145,19 @@ impl Follow {
             entry,
             history,
         }))
+    }
+
+    /// The count must agree; the epoch may be new, when it continues the one before up to here.
+    fn on_at(&mut self, at: &lane::At) -> Result<Step, LaneFault> {
+        if at.next != self.next {
+            let told = Cursor::new(at.epoch, at.next);
+            return Err(LaneFault::Miscounted {
+                told,
+                counted: Cursor::new(self.epoch, self.next),
+            });
+        }
+        self.epoch = at.epoch;
+        Ok(Step::Counted)
     }
 
     fn on_gap(&mut self, gap: &lane::Gap) -> Result<Step, LaneFault> {

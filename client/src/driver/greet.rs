@@ -133,7 +133,7 @@ fn lost(error: &quinn::ConnectionError) -> Reason {
 }
 
 fn strange(what: &str) -> Reason {
-    Reason::Trouble(Trouble::Version(format!(
+    Reason::Trouble(Trouble::Strange(format!(
         "it does not answer like a node: {what}"
     )))
 }

@@ -28,7 +28,8 @@ pub(crate) enum Asked {
     /// A room that was joined before the connection.
     Rejoin {
         room: LocalRoom,
-        how: Rejoin,
+        name: RoomName,
+        start: Start,
     },
     Leave {
         room: LocalRoom,
@@ -55,13 +56,6 @@ pub(crate) enum Asked {
         at: Instant,
         reply: Reply<Duration>,
     },
-}
-
-/// How a room is joined again.
-#[derive(Clone, Debug)]
-pub(crate) enum Rejoin {
-    Named(RoomName, Start),
-    Direct(UserName),
 }
 
 /// Requests of a client, in the order they were asked.
@@ -140,8 +134,7 @@ impl Asked {
         match self {
             Self::Join { room, start, .. }
             | Self::Rejoin {
-                how: Rejoin::Named(room, start),
-                ..
+                name: room, start, ..
             } => Join {
                 request,
                 room: room.to_string(),
@@ -151,14 +144,6 @@ impl Asked {
             Self::OpenDirect { user, .. } => OpenDirect {
                 request,
                 with: user.clone(),
-            }
-            .into(),
-            Self::Rejoin {
-                how: Rejoin::Direct(user),
-                ..
-            } => OpenDirect {
-                request,
-                with: user.to_string(),
             }
             .into(),
             Self::Leave { reference, .. } | Self::Forget { reference } => Leave {

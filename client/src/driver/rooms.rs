@@ -16,7 +16,7 @@ use crate::command::Reply;
 use crate::driver::Driver;
 use crate::driver::greet::close_for;
 use crate::driver::lanes::{LaneId, Note, Noted, Opened};
-use crate::driver::requests::{Asked, Rejoin};
+use crate::driver::requests::Asked;
 use crate::error::PublishError;
 use crate::event::Disconnect;
 use crate::lock::lock;
@@ -141,14 +141,17 @@ impl Driver {
             Some(Asked::OpenDirect { reply, .. }) => {
                 (self.known(&joined.name), Start::Live, Some(reply))
             }
-            Some(Asked::Rejoin { room, .. }) => {
-                let is_same = |entry: &RoomEntry| entry.state.name == joined.name;
-                let known = Some(room).filter(|room| self.rooms.get(room).is_some_and(is_same));
-                if known.is_none() {
-                    // The name belongs to another user by now, and with him the room is another.
-                    self.end_room(room, EndReason::Removed);
-                }
-                (known, Start::Live, None)
+            Some(Asked::Rejoin { name, start, .. }) if name == joined.name => {
+                let Some(known) = self.known(&name) else {
+                    // It was left while the node answered.
+                    return self.ask(
+                        Asked::Forget {
+                            reference: joined.room,
+                        },
+                        now,
+                    );
+                };
+                (Some(known), start, None)
             }
             other => {
                 return self.on_fault(&format!("a lane of {} answers {other:?}", joined.name), now);
@@ -314,17 +317,10 @@ impl Driver {
             // The node opens it by itself.
             return;
         }
-        let how = {
-            let inner = lock(&entry.state.inner);
-            match &inner.snapshot.direct {
-                Some(user) => Rejoin::Direct(user.clone()),
-                None => {
-                    let start = inner.reached.map_or(entry.start, Start::After);
-                    Rejoin::Named(entry.state.name.clone(), start)
-                }
-            }
-        };
-        self.ask(Asked::Rejoin { room, how }, now);
+        // A room of two is joined by its name too, like any other.
+        let name = entry.state.name.clone();
+        let start = entry.state.reached().map_or(entry.start, Start::After);
+        self.ask(Asked::Rejoin { room, name, start }, now);
     }
 
     pub(crate) fn on_rejoin_failed(

@@ -1,7 +1,7 @@
 //! What quinn says of a connection that did not come about, or broke: sorted by what a user can do.
 
 use chat_protocol::CloseCode;
-use quinn::ConnectionError;
+use quinn::{ConnectionError, TransportErrorCode};
 
 use crate::error::plain;
 use crate::event::Disconnect;
@@ -9,12 +9,14 @@ use crate::event::Disconnect;
 /// Why a handshake did not succeed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Trouble {
-    /// Nobody answered, or not like a node.
+    /// Nobody answered.
     Unreachable(Option<String>),
     /// The certificate is not trusted, or not owned.
     Tls(String),
     /// Another protocol or version.
     Version(String),
+    /// It answers, but not like a node.
+    Strange(String),
     /// The node closed it with a code.
     Closed { code: u32, detail: String },
 }
@@ -30,6 +32,15 @@ impl Trouble {
                 None => Self::Unreachable(Some(plain(&error.to_string()))),
             },
             // Found by the node, which does not check who a client is: so no matter of trust.
+            ConnectionError::ConnectionClosed(close)
+                if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+            {
+                let code = CloseCode::Overloaded.to_wire();
+                Self::Closed {
+                    code,
+                    detail: "the node takes no more connections now".to_owned(),
+                }
+            }
             ConnectionError::ConnectionClosed(close) => match alert(close.error_code.into()) {
                 Some(HANDSHAKE_FAILURE | PROTOCOL_VERSION | NO_APPLICATION_PROTOCOL) => {
                     Self::Version(plain(&String::from_utf8_lossy(&close.reason)))
@@ -52,9 +63,10 @@ pub(crate) fn disconnect(error: &ConnectionError) -> Disconnect {
     match Trouble::of(error) {
         Trouble::Closed { code, detail } => Disconnect::by_node(code, &detail),
         Trouble::Unreachable(None) => Disconnect::without_code("the node fell silent"),
-        Trouble::Unreachable(Some(text)) | Trouble::Tls(text) | Trouble::Version(text) => {
-            Disconnect::without_code(text)
-        }
+        Trouble::Strange(text)
+        | Trouble::Unreachable(Some(text))
+        | Trouble::Tls(text)
+        | Trouble::Version(text) => Disconnect::without_code(text),
     }
 }
 

@@ -99,7 +99,7 @@ fn entries_are_counted_from_where_the_lane_starts() {
             epoch: EPOCH,
             next: Seq(13)
         })),
-        Ok(Step::Nothing)
+        Ok(Step::Counted)
     );
 }
 
@@ -203,6 +203,62 @@ fn a_gap_on_the_way_is_told_and_counting_goes_on_behind_it() {
 }
 
 #[test]
+fn an_epoch_that_continues_the_one_before_is_no_gap() {
+    let epoch = Epoch(8);
+    let (mut follow, _) = Follow::start(&joined(3, 3), None).unwrap();
+    let _ = follow.on_frame(&raw(notice(3))).unwrap();
+    assert_eq!(
+        follow.on_frame(&raw(At {
+            epoch,
+            next: Seq(4)
+        })),
+        Ok(Step::Counted)
+    );
+    assert_eq!(follow.reached(), Cursor::new(epoch, Seq(3)));
+    let cursor = Cursor::new(epoch, Seq(4));
+    let step = follow.on_frame(&raw(notice(4))).unwrap();
+    assert_eq!(
+        step,
+        Step::Entry {
+            cursor,
+            entry: notice(4),
+            history: false
+        }
+    );
+
+    let head = Cursor::new(epoch, Seq(9));
+    let (follow, told) = Follow::start(
+        &Joined {
+            head,
+            ..joined(0, 4)
+        },
+        Some(at(3)),
+    )
+    .unwrap();
+    assert_eq!((follow.reached(), told), (Cursor::new(epoch, Seq(3)), None));
+    let (follow, told) = Follow::start(
+        &Joined {
+            head,
+            ..joined(0, 3)
+        },
+        Some(at(3)),
+    )
+    .unwrap();
+    let next = Cursor::new(epoch, Seq(3));
+    let hole = Step::Gap {
+        reason: GapReason::Diverged,
+        from: Some(at(3)),
+        next,
+    };
+    assert_eq!(
+        told,
+        Some(hole),
+        "not where the reader is: it cannot be the same log"
+    );
+    assert_eq!(follow.reached(), Cursor::new(epoch, Seq(2)));
+}
+
+#[test]
 fn disagreement_is_a_fault() {
     let fault = |frame: &RawFrame| {
         let (mut follow, _) = Follow::start(&joined(12, 10), Some(at(10))).unwrap();
@@ -220,11 +276,11 @@ fn disagreement_is_a_fault() {
         })),
         miscounted(at(12))
     );
-    let other = Cursor::new(Epoch(8), Seq(11));
+    let other = Cursor::new(Epoch(8), Seq(12));
     assert_eq!(
         fault(&raw(At {
             epoch: Epoch(8),
-            next: Seq(11)
+            next: Seq(12)
         })),
         miscounted(other)
     );
