@@ -11,13 +11,17 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chat_node::backplane::redis::{Redis, RedisOptions};
 use chat_protocol::client::{Bye, Join, Leave, Ping, Publish, Rename, Resume, Start};
 use chat_protocol::limits::FRAME_BYTES_MAX;
 use chat_protocol::{
     ALPN, CloseCode, ErrorCode, LaneFrame, NodeFrame, Nonce, RequestId, RoomRef, StreamCode, varint,
 };
 use support::peer::{LocalNode, Peer, hello};
+use support::redis::RedisServer;
 use support::soon;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// A session that must not notice what others do.
 struct Bystander {
@@ -464,4 +468,68 @@ async fn a_drained_node_says_so_and_forgets_every_connection() {
         NodeFrame::Closing(closing) => assert_eq!(closing.code, CloseCode::Draining.to_wire()),
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishes_while_redis_is_away_are_refused_in_order_as_retryable() {
+    let redis = RedisServer::start().await;
+    let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+    let options = RedisOptions::new(redis.url(), "node-1");
+    let attachment = Redis::attach(options, &tracker, &stop).unwrap();
+    let node = LocalNode::on(attachment, "node-1").await;
+    let (mut ann, _) = node.welcomed("ann").await;
+    let (mut lane, joined) = ann.join("lobby", Start::Live).await;
+    redis.signal("-STOP");
+    for nonce in 1..=3 {
+        ann.say(publish(joined.room, nonce, &nonce.to_string()))
+            .await;
+    }
+    for nonce in 1..=3 {
+        let answer = ann.hear().await;
+        assert_eq!(code(&answer), ErrorCode::Unavailable);
+        assert!(
+            matches!(answer, NodeFrame::Rejected(no) if no.nonce == Nonce(nonce)
+                && no.retry_after_ms.is_some())
+        );
+    }
+    // Other requests are still answered.
+    ann.say(Ping {
+        request: RequestId(1),
+    })
+    .await;
+    assert!(matches!(ann.hear().await, NodeFrame::Done(_)));
+    redis.signal("-CONT");
+    ann.say(publish(joined.room, 2, "2")).await;
+    assert_eq!(
+        code(&ann.hear().await),
+        ErrorCode::OutOfOrder,
+        "the first comes first"
+    );
+    let repeated = async {
+        let mut acked = Vec::new();
+        while acked.len() < 3 {
+            let nonce = acked.len() as u64 + 1;
+            ann.say(publish(joined.room, nonce, &nonce.to_string()))
+                .await;
+            match ann.hear().await {
+                NodeFrame::Ack(ack) => acked.push(ack.cursor.seq.0),
+                answer => assert_eq!(code(&answer), ErrorCode::Unavailable),
+            }
+        }
+        acked
+    };
+    assert_eq!(
+        soon("the acks", repeated).await,
+        [1, 2, 3],
+        "each once, whatever Redis had done"
+    );
+    for expected in ["1", "2", "3"] {
+        match lane.entry().await {
+            LaneFrame::Message(message) => {
+                assert_eq!(message.content.into_parts().1, expected.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    stop.cancel();
 }
