@@ -1,4 +1,5 @@
-//! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask redis`.
+//! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask redis`,
+//! `cargo xtask picture`.
 //!
 //! Each command does its own set-up, says every step it takes, and stops at the first step that
 //! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod check;
+mod picture;
 mod redis;
 mod step;
 mod suite;
@@ -32,6 +34,8 @@ enum Task {
     },
     /// Finds or installs a Redis server and prints its path.
     Redis,
+    /// Draws docs/terminal.svg anew from two real sessions; needs tmux.
+    Picture,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Test { runner_args } => suite::run(&runner_args),
         Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),
+        Task::Picture => picture::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
