@@ -1,7 +1,7 @@
 //! One client's connection, from the handshake to the goodbye: the only place that maps frames to
 //! streams.
 //!
-//! Two tasks serve a connection: this one reads requests and has them done, the [writer] writes.
+//! Two tasks serve a connection: this one reads requests and has them done, the `writer` writes.
 //! A request is read only while the session has room for its answer, so what a client can make the
 //! node hold is bounded. Whatever the client does, [`Hub::disconnect`] runs at the end.
 

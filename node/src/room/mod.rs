@@ -1,6 +1,6 @@
 //! A room on this node: its tail, its local members, and what waits to be appended.
 //!
-//! The room's own [task](task) is the only one that changes the tail; members read it from their
+//! The room's own `task` is the only one that changes the tail; members read it from their
 //! cursors. Locks are held for a few steps and never across an await.
 
 use std::collections::{HashMap, VecDeque};
