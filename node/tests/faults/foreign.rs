@@ -211,6 +211,12 @@ async fn a_key_of_another_type_hurts_its_room_only() {
             "x",
         )
         .await;
+        let heads = node
+            .backplane
+            .heads(&[name(&room), name("lobby")])
+            .await
+            .unwrap();
+        assert!(heads[1].is_some(), "{heads:?}");
         let _: u64 = cluster.server().ask(&["DEL", &key]).await;
         assert!(node.say(&room, 1, 3, "3").await.seq > Seq(1));
     }

@@ -3,7 +3,7 @@
 use chat_node::backplane::{Continuation, Outcome};
 use chat_protocol::{Cursor, Seq};
 
-use crate::contract::{Cluster, Node, On, at, draft, drafts, numbers, place, texts, until};
+use crate::contract::{Cluster, Node, On, at, draft, drafts, name, numbers, place, texts, until};
 use crate::support::redis::RedisServer;
 
 /// Appends as a node does that has seen `known`.
@@ -145,6 +145,7 @@ async fn a_lost_head_begins_a_new_epoch_above_the_stream() {
         ("epoch", "x"),
         ("seq", "-1"),
         ("seq", "1e99"),
+        ("seq", "5.5"),
         ("gen", "?"),
     ] {
         let mut cluster = On::Redis.start().await;
@@ -158,6 +159,11 @@ async fn a_lost_head_begins_a_new_epoch_above_the_stream() {
                 .ask(&["HSET", "chat:{lobby}:meta", field, value])
                 .await;
         }
+        let heads = node.backplane.heads(&[name("lobby")]).await.unwrap();
+        assert!(
+            field == "gen" || heads == [None],
+            "{field}={value}: {heads:?}"
+        );
         let anew = node.say("lobby", 1, 6, "6").await;
         assert_ne!(anew.epoch, last.epoch, "{field}={value}");
         assert_eq!(anew.seq, Seq(6));

@@ -58,7 +58,8 @@ local function load_meta()
     rotated = tonumber(found[8]), aged = tonumber(found[9]), expires = tonumber(found[10]),
   }
   local whole = meta.epoch and #meta.epoch == 16 and meta.run and meta.forks and meta.seq
-    and meta.seq >= 0 and meta.seq <= SEQ_MAX and meta.len and meta.gen and meta.old
+    and meta.seq >= 0 and meta.seq <= SEQ_MAX and meta.seq % 1 == 0
+    and meta.len and meta.gen and meta.old
     and meta.rotated and meta.aged and meta.expires
   return whole and meta or nil
 end

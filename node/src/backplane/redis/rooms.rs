@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_protocol::{Cursor, Epoch, RoomName, Seq};
-use redis::{Script, ScriptInvocation, Value};
+use redis::{RedisResult, Script, ScriptInvocation, Value};
 use tracing::{debug, warn};
 
 use super::super::{
@@ -104,21 +104,24 @@ impl Rooms {
         let mut heads = Vec::with_capacity(rooms.len());
         for rooms in rooms.chunks(HEADS_PER_CALL) {
             let mut calls = redis::pipe();
+            calls.ignore_errors();
             for room in rooms {
                 calls
                     .cmd("HMGET")
                     .arg(self.keys.meta(room))
                     .arg(&["epoch", "seq"]);
             }
-            type Head = (Option<Vec<u8>>, Option<u64>);
-            let found: Vec<Head> = link
-                .call(async |mut connected| calls.query_async(&mut connected.connection).await)
+            let found = link
+                .call(async |mut connected| {
+                    let found: Vec<RedisResult<[Option<String>; 2]>> =
+                        calls.query_async(&mut connected.connection).await?;
+                    found
+                        .into_iter()
+                        .map(whole_head)
+                        .collect::<RedisResult<Vec<_>>>()
+                })
                 .await?;
-            heads.extend(
-                found
-                    .into_iter()
-                    .map(|(epoch, seq)| Some(Cursor::new(payload::epoch(&epoch?)?, Seq(seq?)))),
-            );
+            heads.extend(found);
         }
         Ok(heads)
     }
@@ -252,6 +255,21 @@ struct Question {
     entries: u32,
     /// Where an earlier call stopped; empty for none.
     resumed: Bytes,
+}
+
+/// The head of a log; none of one that is damaged, which must not hide those of other rooms.
+fn whole_head(found: RedisResult<[Option<String>; 2]>) -> RedisResult<Option<Cursor>> {
+    let [Some(epoch), Some(seq)] = (match found {
+        Ok(found) => found,
+        Err(error) if error.code() == Some("WRONGTYPE") => return Ok(None),
+        Err(error) => return Err(error),
+    }) else {
+        return Ok(None);
+    };
+    let seq = seq.parse().ok().map(Seq).filter(|seq| *seq <= Seq::MAX);
+    Ok(payload::epoch(epoch.as_bytes())
+        .zip(seq)
+        .map(|(epoch, seq)| Cursor::new(epoch, seq)))
 }
 
 /// Says that a log began anew, unless it simply began.
