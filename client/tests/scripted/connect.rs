@@ -15,8 +15,7 @@ use crate::peer::{Authority, Peer, connected, secret, step, tls};
 async fn refused(builder: chat_client::Builder) -> ConnectError {
     step("the client to give up", builder.connect())
         .await
-        .err()
-        .expect("no session")
+        .expect_err("no session")
 }
 
 /// Why the client does not want this peer.

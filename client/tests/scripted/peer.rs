@@ -27,20 +27,20 @@ use tokio::time::timeout;
 const STEP: Duration = Duration::from_secs(10);
 
 /// Waits for a step, but not for ever.
-pub async fn step<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn step<T>(what: &str, future: impl Future<Output = T>) -> T {
     timeout(STEP, future)
         .await
         .unwrap_or_else(|_| panic!("nothing came: {what}"))
 }
 
 /// A development CA in a directory of its own.
-pub struct Authority {
+pub(crate) struct Authority {
     dir: TempDir,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
@@ -53,19 +53,19 @@ impl Authority {
         }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// What a client of this machine's nodes trusts.
-    pub fn trust(&self) -> Trust {
+    pub(crate) fn trust(&self) -> Trust {
         Trust::Development {
             dir: Some(self.dir.path().to_owned()),
         }
     }
 
     /// A certificate for this machine, and its key.
-    pub fn leaf(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    pub(crate) fn leaf(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let params = CertificateParams::new(names).unwrap();
@@ -77,30 +77,30 @@ impl Authority {
     }
 
     /// A client of these peers, ready to connect.
-    pub fn client(&self, peers: &[&Peer]) -> Builder {
+    pub(crate) fn client(&self, peers: &[&Peer]) -> Builder {
         let targets = peers.iter().map(|peer| peer.address().to_string());
         Client::builder().targets(targets).trust(self.trust())
     }
 }
 
 /// A peer that listens.
-pub struct Peer {
+pub(crate) struct Peer {
     endpoint: Endpoint,
 }
 
 impl Peer {
-    pub fn start(authority: &Authority) -> Self {
+    pub(crate) fn start(authority: &Authority) -> Self {
         Self::with_alpn(authority, ALPN)
     }
 
     /// At an address of this machine that need not be in its certificate.
-    pub fn at(authority: &Authority, address: [u8; 4]) -> Self {
+    pub(crate) fn at(authority: &Authority, address: [u8; 4]) -> Self {
         let (certificate, key) = authority.leaf();
         let config = tls().with_single_cert(vec![certificate], key).unwrap();
         Self::bound(config, ALPN, address.into())
     }
 
-    pub fn with_alpn(authority: &Authority, alpn: &[u8]) -> Self {
+    pub(crate) fn with_alpn(authority: &Authority, alpn: &[u8]) -> Self {
         let (certificate, key) = authority.leaf();
         Self::with_tls(
             tls().with_single_cert(vec![certificate], key).unwrap(),
@@ -108,7 +108,7 @@ impl Peer {
         )
     }
 
-    pub fn with_tls(config: rustls::ServerConfig, alpn: &[u8]) -> Self {
+    pub(crate) fn with_tls(config: rustls::ServerConfig, alpn: &[u8]) -> Self {
         Self::bound(config, alpn, Ipv4Addr::LOCALHOST)
     }
 
@@ -121,12 +121,12 @@ impl Peer {
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.endpoint.local_addr().unwrap()
     }
 
     /// Takes the next connection and its hello.
-    pub async fn accept(&self) -> Peered {
+    pub(crate) async fn accept(&self) -> Peered {
         step("a connection and its hello", async {
             let connection = self.endpoint.accept().await.unwrap().await.unwrap();
             let (send, recv) = connection.accept_bi().await.unwrap();
@@ -146,7 +146,7 @@ impl Peer {
     }
 
     /// Takes the next connection and welcomes it.
-    pub async fn welcome(&self, session: u64) -> Peered {
+    pub(crate) async fn welcome(&self, session: u64) -> Peered {
         let mut peered = self.accept().await;
         peered
             .send(welcome(session, peered.hello.resume.is_some()))
@@ -155,7 +155,7 @@ impl Peer {
     }
 
     /// Shakes hands with everybody, and is silent then.
-    pub async fn shake_hands(&self) -> ! {
+    pub(crate) async fn shake_hands(&self) -> ! {
         let mut connections = Vec::new();
         loop {
             let incoming = self.endpoint.accept().await.unwrap();
@@ -166,7 +166,7 @@ impl Peer {
     }
 
     /// Refuses the next handshake, as a full node does.
-    pub async fn refuse_next(&self) {
+    pub(crate) async fn refuse_next(&self) {
         step("a connection", self.endpoint.accept())
             .await
             .unwrap()
@@ -175,7 +175,8 @@ impl Peer {
 }
 
 /// A server's TLS side up to its certificate.
-pub fn tls() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert> {
+pub(crate) fn tls() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::WantsServerCert>
+{
     rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
@@ -183,36 +184,36 @@ pub fn tls() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::server::Want
 }
 
 /// A connection from the peer's side.
-pub struct Peered {
-    pub connection: Connection,
-    pub hello: Hello,
+pub(crate) struct Peered {
+    pub(crate) connection: Connection,
+    pub(crate) hello: Hello,
     send: SendStream,
     control: Reader,
 }
 
 impl Peered {
-    pub async fn send(&mut self, frame: impl Into<NodeFrame>) {
+    pub(crate) async fn send(&mut self, frame: impl Into<NodeFrame>) {
         self.send.write_all(&frame.into().to_bytes()).await.unwrap();
     }
 
     /// Writes bytes that need not be frames.
-    pub async fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.send.write_all(bytes).await.unwrap();
     }
 
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.send.finish().unwrap();
     }
 
     /// The next frame of the client.
-    pub async fn frame(&mut self) -> ClientFrame {
+    pub(crate) async fn frame(&mut self) -> ClientFrame {
         step("a frame of the client", self.control.frame::<ClientFrame>())
             .await
             .unwrap()
     }
 
     /// The next frame of the client, which is a publish.
-    pub async fn publish(&mut self) -> Publish {
+    pub(crate) async fn publish(&mut self) -> Publish {
         match self.frame().await {
             ClientFrame::Publish(publish) => publish,
             other => panic!("no publish but {other:?}"),
@@ -220,7 +221,7 @@ impl Peered {
     }
 
     /// The nonces and texts of the next publishes.
-    pub async fn publishes(&mut self, len: usize) -> Vec<(u64, String)> {
+    pub(crate) async fn publishes(&mut self, len: usize) -> Vec<(u64, String)> {
         let mut publishes = Vec::new();
         while publishes.len() < len {
             let publish = self.publish().await;
@@ -233,7 +234,7 @@ impl Peered {
     }
 
     /// Takes a join, checks it, and opens the lane.
-    pub async fn on_join(
+    pub(crate) async fn on_join(
         &mut self,
         name: &str,
         start: Start,
@@ -248,7 +249,7 @@ impl Peered {
         self.open(answer).await
     }
 
-    pub async fn open(&mut self, joined: Joined) -> Lane {
+    pub(crate) async fn open(&mut self, joined: Joined) -> Lane {
         let mut stream = self.connection.open_uni().await.unwrap();
         let mut out = BytesMut::new();
         varint::put(StreamType::Lane.to_wire(), &mut out);
@@ -258,7 +259,7 @@ impl Peered {
         lane
     }
 
-    pub async fn ack(&mut self, nonce: u64, seq: u64) {
+    pub(crate) async fn ack(&mut self, nonce: u64, seq: u64) {
         self.send(Ack {
             room: LOBBY,
             nonce: Nonce(nonce),
@@ -267,7 +268,12 @@ impl Peered {
         .await;
     }
 
-    pub async fn reject(&mut self, nonce: u64, code: ErrorCode, retry_after_ms: Option<u32>) {
+    pub(crate) async fn reject(
+        &mut self,
+        nonce: u64,
+        code: ErrorCode,
+        retry_after_ms: Option<u32>,
+    ) {
         let rejected = Rejected {
             room: LOBBY,
             nonce: Nonce(nonce),
@@ -279,7 +285,7 @@ impl Peered {
     }
 
     /// Says goodbye, and waits until the client closes.
-    pub async fn close(mut self, code: CloseCode) -> quinn::ConnectionError {
+    pub(crate) async fn close(mut self, code: CloseCode) -> quinn::ConnectionError {
         self.send(Closing {
             code: code.to_wire(),
             detail: String::new(),
@@ -290,39 +296,31 @@ impl Peered {
     }
 
     /// Is gone without a goodbye, as after a crash but noticed at once.
-    pub fn vanish(self) {
+    pub(crate) fn vanish(self) {
         self.connection
             .close(VarInt::from_u32(CloseCode::Internal.to_wire()), b"");
     }
 }
 
 /// A lane from the peer's side.
-pub struct Lane {
+pub(crate) struct Lane {
     stream: SendStream,
 }
 
 impl Lane {
-    pub async fn send(&mut self, frame: impl Into<LaneFrame>) {
+    pub(crate) async fn send(&mut self, frame: impl Into<LaneFrame>) {
         self.stream
             .write_all(&frame.into().to_bytes())
             .await
             .unwrap();
     }
 
-    pub async fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.stream.finish().unwrap();
-    }
-
-    /// The code with which the client stops reading it.
-    pub async fn stopped(&self) -> Option<u64> {
-        let code = step("the lane to be stopped", self.stream.stopped())
-            .await
-            .unwrap();
-        code.map(VarInt::into_inner)
     }
 }
 
@@ -371,19 +369,19 @@ impl Reader {
 }
 
 /// The room that most scripts are about.
-pub const LOBBY: RoomRef = RoomRef(1);
+pub(crate) const LOBBY: RoomRef = RoomRef(1);
 
-pub const EPOCH: Epoch = Epoch(0xe);
+pub(crate) const EPOCH: Epoch = Epoch(0xe);
 
-pub fn at(seq: u64) -> Cursor {
+pub(crate) fn at(seq: u64) -> Cursor {
     Cursor::new(EPOCH, Seq(seq))
 }
 
-pub fn secret(session: u64) -> Secret {
+pub(crate) fn secret(session: u64) -> Secret {
     Secret([u8::try_from(session).unwrap(); 16])
 }
 
-pub fn welcome(session: u64, resumed: bool) -> Welcome {
+pub(crate) fn welcome(session: u64, resumed: bool) -> Welcome {
     Welcome {
         minor: MINOR,
         features: Vec::new(),
@@ -403,7 +401,7 @@ pub fn welcome(session: u64, resumed: bool) -> Welcome {
     }
 }
 
-pub fn opened(name: &str, request: RequestId) -> Joined {
+pub(crate) fn opened(name: &str, request: RequestId) -> Joined {
     Joined {
         request,
         room: LOBBY,
@@ -417,7 +415,7 @@ pub fn opened(name: &str, request: RequestId) -> Joined {
     }
 }
 
-pub fn message(session: u64, nonce: u64, text: &str) -> Message {
+pub(crate) fn message(session: u64, nonce: u64, text: &str) -> Message {
     Message {
         author: Author {
             session: SessionId(session),
@@ -431,7 +429,7 @@ pub fn message(session: u64, nonce: u64, text: &str) -> Message {
 }
 
 /// A client that is welcomed as session 1, its first event taken.
-pub async fn connected(builder: Builder, peer: &Peer) -> (Client, Events, Peered) {
+pub(crate) async fn connected(builder: Builder, peer: &Peer) -> (Client, Events, Peered) {
     let connect = step("the client to connect", builder.connect());
     let (connected, peered) = tokio::join!(connect, peer.welcome(1));
     let (client, mut events) = connected.unwrap();
@@ -440,7 +438,10 @@ pub async fn connected(builder: Builder, peer: &Peer) -> (Client, Events, Peered
 }
 
 /// A client that joined the lobby from its start, its events up to that taken.
-pub async fn in_lobby(builder: Builder, peer: &Peer) -> (Client, Events, Room, Peered, Lane) {
+pub(crate) async fn in_lobby(
+    builder: Builder,
+    peer: &Peer,
+) -> (Client, Events, Room, Peered, Lane) {
     let (client, mut events, mut peered) = connected(builder, peer).await;
     let join = step("the lobby to be joined", client.join("#Lobby", Start::Live));
     let (room, lane) = tokio::join!(join, peered.on_join("lobby", Start::Live, |_| {}));
@@ -454,14 +455,14 @@ pub async fn in_lobby(builder: Builder, peer: &Peer) -> (Client, Events, Room, P
     (client, events, room.unwrap(), peered, lane)
 }
 
-pub async fn next(events: &mut Events) -> Event {
+pub(crate) async fn next(events: &mut Events) -> Event {
     step("an event", events.next())
         .await
         .expect("the client is not closed")
 }
 
 /// The next entry's place and text; nothing else may come before.
-pub async fn next_message(events: &mut Events) -> (u64, String) {
+pub(crate) async fn next_message(events: &mut Events) -> (u64, String) {
     match next(events).await {
         Event::Message {
             cursor, message, ..
@@ -474,7 +475,7 @@ pub async fn next_message(events: &mut Events) -> (u64, String) {
 }
 
 /// Skips to the next event that `wanted` takes.
-pub async fn next_of<T>(events: &mut Events, wanted: impl Fn(Event) -> Option<T>) -> T {
+pub(crate) async fn next_of<T>(events: &mut Events, wanted: impl Fn(Event) -> Option<T>) -> T {
     loop {
         if let Some(found) = wanted(next(events).await) {
             return found;

@@ -10,6 +10,7 @@ use chat_client::{
     RoomSnapshot, Start,
 };
 use quinn::ConnectionError;
+use tokio_util::task::TaskTracker;
 
 use crate::peer::{
     Authority, EPOCH, LOBBY, Peer, at, connected, in_lobby, message, next, next_message, next_of,
@@ -560,7 +561,7 @@ async fn an_application_that_does_not_read_stops_lanes_and_nothing_else() {
     // Much more than the queue and the window of the lane hold.
     let total: u64 = 4 * EVENTS_LEN_MAX as u64;
     let text = "x".repeat(500);
-    let writer = tokio::spawn(async move {
+    let writer = TaskTracker::new().spawn(async move {
         for nonce in 1..=total {
             lane.send(message(7, nonce, &text)).await;
         }
