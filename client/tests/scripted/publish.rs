@@ -143,7 +143,7 @@ async fn what_cannot_be_a_text_is_refused_before_it_is_sent() {
         room.publish(opaque),
         Err(PublishError::InvalidText(_))
     ));
-    room.publish_text("m1").unwrap();
+    let _delivery = room.publish_text("m1").unwrap();
     assert_eq!(
         peered.publishes(1).await,
         sent([1]),
