@@ -1,6 +1,8 @@
 //! A server that lost or rolled back what it knew: never a place named twice, never a silent hole.
 
-use chat_node::backplane::{Continuation, Outcome};
+use std::time::Duration;
+
+use chat_node::backplane::{Continuation, LogBounds, Outcome};
 use chat_protocol::{Cursor, Seq};
 
 use crate::contract::{Cluster, Node, On, at, draft, drafts, name, numbers, place, texts, until};
@@ -368,4 +370,32 @@ async fn the_keys_of_a_room_end_together() {
     let (keys, rotated) = ends(cluster.server()).await;
     assert_eq!(keys, 4);
     assert!(read <= appended && appended <= rotated);
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_reads_drops_old_entries_too() {
+    let age_max = Duration::from_millis(300);
+    let mut cluster = On::Redis
+        .start_with(LogBounds {
+            age_max,
+            ..LogBounds::default()
+        })
+        .await;
+    let node = cluster.node();
+    let mut nonce = 0;
+    while nonce < 50 {
+        nonce += 1;
+        node.say("lobby", 1, nonce, "x").await;
+    }
+    crate::contract::within(async {
+        loop {
+            nonce += 1;
+            node.say("lobby", 1, nonce, "x").await;
+            let len: u64 = cluster.server().ask(&["XLEN", "chat:{lobby}:log"]).await;
+            if len + 50 <= nonce {
+                return;
+            }
+        }
+    })
+    .await;
 }

@@ -11,28 +11,28 @@
 
 local ROOM, CHANNEL, ENTRIES_MAX, KEPT_MS = ARGV[7], ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
 local HEADS, FRAMES = ARGV[11], ARGV[12]
--- A session's value: how many nonces went into chunks (8), then up to 32 pairs of nonce and seq
--- (8 + 8), rising. A full value goes into a chunk of its own: a ring of 16, so 512 are remembered.
-local PAIR_BYTES, CHUNK_PAIRS, CHUNKS = 16, 32, 16
+-- A session's value: how many chunks were split off (8), then up to 8 pairs of nonce and seq
+-- (8 + 8), rising: short, since every append writes it. What is more goes into chunks of 8 pairs
+-- of their own: a ring of 64, so 512 are remembered.
+local PAIR_BYTES, CHUNK_BYTES, CHUNKS = 16, 8 * 16, 64
 
 local now = now_ms()
-local drafts, sessions = {}, {}
+-- The drafts, as lists: of each its session, nonce and frame's bytes. And each session once.
+local of, nonces, sizes, sessions = {}, {}, {}, {}
 do
-  local at, frame_at = 1, 1
+  local at, count = 1, 0
   while at <= #HEADS do
-    local session, nonce, bytes
-    session, nonce, bytes, at = struct.unpack('>c8I8I4', HEADS, at)
-    drafts[#drafts + 1] = { session = session, nonce = nonce, from = frame_at, bytes = bytes }
-    frame_at = frame_at + bytes
-    if not sessions[session] then
-      sessions[session] = true
-      sessions[#sessions + 1] = session
+    count = count + 1
+    of[count], nonces[count], sizes[count], at = struct.unpack('>c8I8I4', HEADS, at)
+    if not sessions[of[count]] then
+      sessions[of[count]] = true
+      sessions[#sessions + 1] = of[count]
     end
   end
 end
 
 local function read_window(value, source)
-  local window = { moved = 0, pairs = '', last = -1, source = source, chunks = {}, written = false }
+  local window = { moved = 0, pairs = '', last = -1, source = source, fresh = {} }
   if value then
     window.moved = struct.unpack('>I8', value)
     window.pairs = string.sub(value, 9)
@@ -86,46 +86,59 @@ local function find_pair(pairs_text, nonce)
   return nil
 end
 
+-- The stored chunks of a session.
+local function chunks_of(window, session)
+  if not window.source or window.moved == 0 then
+    return {}
+  end
+  local fields = {}
+  for chunk = 1, CHUNKS do
+    fields[chunk] = session .. '/' .. chunk
+  end
+  return redis.call('HMGET', window.source, unpack(fields))
+end
+
 -- The seq of a nonce that is not above the session's last one, or nil when it is not remembered.
 local function find(window, session, nonce)
-  local seq = find_pair(window.pairs, nonce)
-  for chunk = 0, CHUNKS - 1 do
-    if seq then
-      break
-    end
-    local stored = window.chunks[chunk]
-      or (window.moved > 0 and redis.call('HGET', window.source, session .. '/' .. chunk))
-    seq = stored and find_pair(stored, nonce)
+  local seq = find_pair(table.concat(window.fresh), nonce) or find_pair(window.pairs, nonce)
+  if seq then
+    return seq
   end
-  return seq
+  window.stored = window.stored or chunks_of(window, session)
+  for _, chunk in ipairs(window.stored) do
+    seq = chunk and find_pair(chunk, nonce)
+    if seq then
+      return seq
+    end
+  end
+  return nil
 end
 
 local function remember(window, nonce, seq)
-  if #window.pairs >= PAIR_BYTES * CHUNK_PAIRS then
-    window.chunks[(window.moved / CHUNK_PAIRS) % CHUNKS] = window.pairs
-    window.moved = window.moved + CHUNK_PAIRS
-    window.pairs = ''
-  end
-  window.pairs = window.pairs .. struct.pack('>I8I8', nonce, seq)
+  window.fresh[#window.fresh + 1] = struct.pack('>I8I8', nonce, seq)
   window.last = nonce
-  window.written = true
 end
 
 local function save_windows(windows)
   local fields = {}
   for session, window in pairs(windows) do
-    if window.written then
-      if window.source == SENDERS_OLD and window.moved > 0 then
-        for chunk = 0, CHUNKS - 1 do
-          window.chunks[chunk] = window.chunks[chunk]
-            or redis.call('HGET', SENDERS_OLD, session .. '/' .. chunk) or nil
+    if #window.fresh > 0 then
+      if window.source == SENDERS_OLD then
+        for chunk, stored in ipairs(chunks_of(window, session)) do
+          if stored then
+            redis.call('HSET', SENDERS, session .. '/' .. chunk, stored)
+          end
         end
       end
-      for chunk, stored in pairs(window.chunks) do
-        redis.call('HSET', SENDERS, session .. '/' .. chunk, stored)
+      local rest = window.pairs .. table.concat(window.fresh)
+      while #rest > CHUNK_BYTES do
+        local chunk = window.moved % CHUNKS + 1
+        redis.call('HSET', SENDERS, session .. '/' .. chunk, string.sub(rest, 1, CHUNK_BYTES))
+        rest = string.sub(rest, CHUNK_BYTES + 1)
+        window.moved = window.moved + 1
       end
       fields[#fields + 1] = session
-      fields[#fields + 1] = struct.pack('>I8', window.moved) .. window.pairs
+      fields[#fields + 1] = struct.pack('>I8', window.moved) .. rest
     end
   end
   redis.call('HSET', SENDERS, unpack(fields))
@@ -155,32 +168,34 @@ end
 
 -- Gives each draft its place: the places, the frames that are new, and how many they are.
 local function place(meta, windows)
-  local places, parts, count = {}, {}, 0
-  for index, draft in ipairs(drafts) do
-    local window = windows[draft.session]
-    if draft.nonce > window.last then
+  local places, count = {}, 0
+  for index, session in ipairs(of) do
+    local window = windows[session]
+    if nonces[index] > window.last then
       count = count + 1
-      local seq = meta.seq + count
-      remember(window, draft.nonce, seq)
-      places[index] = seq
-      parts[count] = draft
+      places[index] = meta.seq + count
+      remember(window, nonces[index], places[index])
     else
-      local seq = find(window, draft.session, draft.nonce)
+      local seq = find(window, session, nonces[index])
       places[index] = seq and -seq or 0
     end
   end
-  if count == #drafts then
+  if count == #of then
     return places, FRAMES, count
   end
-  for index, draft in ipairs(parts) do
-    parts[index] = string.sub(FRAMES, draft.from, draft.from + draft.bytes - 1)
+  local parts, at = {}, 1
+  for index, seq in ipairs(places) do
+    if seq > 0 then
+      parts[#parts + 1] = string.sub(FRAMES, at, at + sizes[index] - 1)
+    end
+    at = at + sizes[index]
   end
   return places, table.concat(parts), count
 end
 
 -- One try: an error when the stream is ahead of its head; `lost` when nonces are.
 local function append(meta)
-  if meta.seq + #drafts > SEQ_MAX then
+  if meta.seq + #of > SEQ_MAX then
     return { err = 'ERR the log has no numbers left' }
   end
   local windows = load_windows(meta)
@@ -200,6 +215,7 @@ local function append(meta)
     return nil, added.err
   end
   -- From here on nothing is refused: what could be has been.
+  local expires, aged = meta.expires, meta.aged
   local is_new = rotate(meta, windows) or meta.len == 0
   save_windows(windows)
   meta.seq = last
@@ -219,9 +235,11 @@ local function append(meta)
   if is_new or meta.expires - now < IDLE_MS - IDLE_MS / 64 then
     expire_together(meta, now)
   end
-  redis.call('HSET', META, 'seq', text(meta.seq), 'len', meta.len, 'gen', meta.gen,
-    'old', meta.old, 'rotated', text(meta.rotated), 'aged', text(meta.aged),
-    'expires', text(meta.expires))
+  redis.call('HSET', META, 'seq', text(meta.seq), 'len', meta.len)
+  if is_new or expires ~= meta.expires or aged ~= meta.aged then
+    redis.call('HSET', META, 'gen', meta.gen, 'old', meta.old, 'rotated', text(meta.rotated),
+      'aged', text(meta.aged), 'expires', text(meta.expires))
+  end
   redis.call('PUBLISH', CHANNEL, payload)
   return places
 end

@@ -20,6 +20,8 @@ struct State {
     outbox: Outbox,
     is_up: [Option<bool>; 2],
     told: Option<bool>,
+    /// Why it does not answer, as said last.
+    why: String,
 }
 
 /// A connection to Redis.
@@ -37,6 +39,7 @@ impl Availability {
             outbox,
             is_up: [None; 2],
             told: None,
+            why: String::new(),
         };
         Self {
             url,
@@ -50,6 +53,7 @@ impl Availability {
         state.is_up[part as usize] = Some(true);
         if state.is_up == [Some(true); 2] && state.told != Some(true) {
             state.told = Some(true);
+            state.why.clear();
             info!(url = %self.url, "redis answers");
             state.outbox.send(Event::Available(true));
         }
@@ -59,9 +63,12 @@ impl Availability {
     pub(super) fn down(&self, part: Part, why: &str) {
         let mut state = self.state();
         state.is_up[part as usize] = Some(false);
+        if state.why != why {
+            why.clone_into(&mut state.why);
+            warn!(url = %self.url, why, "redis does not answer: trying again until it does");
+        }
         if state.told != Some(false) {
             state.told = Some(false);
-            warn!(url = %self.url, why, "redis does not answer: trying again until it does");
             state.outbox.send(Event::Available(false));
         }
     }
