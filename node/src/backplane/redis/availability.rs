@@ -20,8 +20,8 @@ struct State {
     outbox: Outbox,
     is_up: [Option<bool>; 2],
     told: Option<bool>,
-    /// Why it does not answer, as said last.
-    why: String,
+    /// Why each connection is not there, as said last.
+    why: [String; 2],
 }
 
 /// A connection to Redis.
@@ -39,7 +39,7 @@ impl Availability {
             outbox,
             is_up: [None; 2],
             told: None,
-            why: String::new(),
+            why: Default::default(),
         };
         Self {
             url,
@@ -53,7 +53,7 @@ impl Availability {
         state.is_up[part as usize] = Some(true);
         if state.is_up == [Some(true); 2] && state.told != Some(true) {
             state.told = Some(true);
-            state.why.clear();
+            state.why = Default::default();
             info!(url = %self.url, "redis answers");
             state.outbox.send(Event::Available(true));
         }
@@ -63,8 +63,10 @@ impl Availability {
     pub(super) fn down(&self, part: Part, why: &str) {
         let mut state = self.state();
         state.is_up[part as usize] = Some(false);
-        if state.why != why {
-            why.clone_into(&mut state.why);
+        // The two fail together, and often for one reason.
+        let is_news = state.why.iter().all(|said| said != why);
+        why.clone_into(&mut state.why[part as usize]);
+        if is_news {
             warn!(url = %self.url, why, "redis does not answer: trying again until it does");
         }
         if state.told != Some(false) {
