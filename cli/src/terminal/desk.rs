@@ -127,6 +127,11 @@ impl Desk {
         waited.unwrap_or_else(PoisonError::into_inner).phase == Phase::Drawn
     }
 
+    #[cfg(test)]
+    fn is_ended(&self) -> bool {
+        lock(&self.turn).phase == Phase::Ended
+    }
+
     /// The number of the next input, from 1.
     pub(super) fn next_number(&self) -> u64 {
         self.number.fetch_add(1, Ordering::Relaxed) + 1
@@ -159,3 +164,54 @@ const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Most words of a kind that Tab knows.
 const WORDS_LEN_MAX: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, channel};
+    use std::thread;
+
+    use super::*;
+
+    /// A thread that asks where to print, over and over.
+    fn printer(desk: &Arc<Desk>) -> Receiver<bool> {
+        let (tx, rx) = channel();
+        let desk = Arc::clone(desk);
+        thread::spawn(move || while tx.send(desk.wait_drawn()).is_ok() && !desk.is_ended() {});
+        rx
+    }
+
+    #[test]
+    fn printing_waits_while_no_line_is_on_the_screen() {
+        let desk = Arc::new(Desk::default());
+        let waiting = || printer(&desk);
+        let before = waiting();
+        assert!(
+            before.recv_timeout(A_MOMENT).is_err(),
+            "nothing is drawn yet"
+        );
+        desk.set_drawn();
+        assert_eq!(before.recv(), Ok(true), "above the line");
+        desk.pause();
+        let paused = waiting();
+        assert!(paused.recv_timeout(A_MOMENT).is_err(), "between two lines");
+        assert!(desk.end(), "that is news");
+        assert_eq!(paused.recv(), Ok(false), "as it is");
+        desk.set_drawn();
+        assert_eq!(waiting().recv(), Ok(false), "the end is the end");
+        assert!(!desk.end(), "that is no news");
+    }
+
+    #[test]
+    fn the_next_prompt_waits_for_the_command_to_be_done() {
+        let desk = Arc::new(Desk::default());
+        desk.set_ready(0, "#lobby> ");
+        assert_eq!(desk.wait_ready(0), "#lobby> ");
+        let asked = Arc::clone(&desk);
+        let prompt = thread::spawn(move || asked.wait_ready(1));
+        desk.set_ready(1, "#dev> ");
+        assert_eq!(prompt.join().ok().as_deref(), Some("#dev> "));
+    }
+
+    const A_MOMENT: Duration = Duration::from_millis(50);
+}

@@ -283,7 +283,7 @@ fn signals_end_it_with_their_codes() {
         let process = Process::start(node.cli(&["--linger", "1h"]));
         process.remark(|line| line.starts_with("-- joined #lobby"));
         process.signal(signal);
-        process.end().expect_code(code);
+        process.end_by_itself().expect_code(code);
     }
 }
 
@@ -300,7 +300,7 @@ fn a_reader_that_goes_away_is_no_error() {
         speaker.send("hi");
         speaker.line(|line| line.ends_with("<ann> hi"));
     }
-    let ended = listener.end();
+    let ended = listener.end_by_itself();
     ended.expect_code(0);
     assert!(
         !ended.stderr.iter().any(|line| line.contains("panicked")),

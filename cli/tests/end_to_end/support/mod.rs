@@ -163,12 +163,14 @@ impl Process {
     }
 
     /// The next line of its output that fits.
-    pub(crate) fn line(&self, fits: impl Fn(&str) -> bool) -> String {
+    #[track_caller]
+    pub(crate) fn line(&self, fits: impl FnMut(&str) -> bool) -> String {
         next(&self.stdout, fits, || self.rest_of(&self.stderr))
     }
 
     /// The next line of its remarks that fits.
-    pub(crate) fn remark(&self, fits: impl Fn(&str) -> bool) -> String {
+    #[track_caller]
+    pub(crate) fn remark(&self, fits: impl FnMut(&str) -> bool) -> String {
         next(&self.stderr, fits, || self.rest_of(&self.stdout))
     }
 
@@ -185,9 +187,14 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits for its end: its exit code, and what it still printed.
+    /// Ends its input and waits for its end: its exit code, and what it still printed.
     pub(crate) fn end(mut self) -> Ended {
         self.end_input();
+        self.end_by_itself()
+    }
+
+    /// Waits for its end, for another reason than that of its input.
+    pub(crate) fn end_by_itself(mut self) -> Ended {
         let deadline = Instant::now() + SOON * 2;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -257,7 +264,7 @@ fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
 #[track_caller]
 fn next(
     lines: &Receiver<String>,
-    fits: impl Fn(&str) -> bool,
+    mut fits: impl FnMut(&str) -> bool,
     more: impl Fn() -> Vec<String>,
 ) -> String {
     let deadline = Instant::now() + SOON;
