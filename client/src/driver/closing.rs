@@ -1,10 +1,12 @@
 //! The end of a client: acks first, then goodbye, each for a bounded time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::client::Bye;
 use tokio::time::Instant;
 
+use crate::command::Shared;
 use crate::driver::Driver;
 use crate::driver::greet::DONE;
 use crate::error::PublishError;
@@ -62,10 +64,34 @@ impl Driver {
     /// Tells everybody that it is over, and the node too.
     pub(crate) async fn finish(mut self, reason: Disconnect) {
         self.commands.close();
-        *lock(&self.shared.connection) = None;
-        lock(&self.shared.rooms).clear();
+        self.shared.end(reason);
+        if let Some(link) = self.link.take() {
+            link.connection.close(DONE, b"");
+        }
+        self.dialing = None;
+        self.dialer.wait_idle().await;
+    }
+}
+
+/// Ends what handles wait for when the driver's task ends, however it does: also by a panic, and
+/// with its runtime.
+pub(crate) struct Ending(pub(crate) Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0
+            .end(Disconnect::without_code("the client's task was ended"));
+        self.0.ended.cancel();
+    }
+}
+
+impl Shared {
+    /// Settles what nobody will answer any more. Only the first reason counts.
+    fn end(&self, reason: Disconnect) {
+        *lock(&self.connection) = None;
+        lock(&self.rooms).clear();
         let given_up = {
-            let mut outgoing = lock(&self.shared.outgoing);
+            let mut outgoing = lock(&self.outgoing);
             outgoing.close();
             outgoing.give_up()
         };
@@ -78,13 +104,7 @@ impl Driver {
             // Nobody may be waiting for it.
             drop(message.settle.send(Err(error)));
         }
-        self.shared.events.finish(reason);
-        if let Some(link) = self.link.take() {
-            link.connection.close(DONE, b"");
-        }
-        self.dialing = None;
-        self.dialer.wait_idle().await;
-        self.shared.ended.cancel();
+        self.events.finish(reason);
     }
 }
 

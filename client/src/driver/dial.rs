@@ -6,13 +6,12 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, IdleTimeout, MtuDiscoveryConfig, TransportConfig};
+use quinn::{ClientConfig, Connection, Endpoint};
 use tokio::net::lookup_host;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
@@ -21,6 +20,7 @@ use chat_protocol::client::Hello;
 
 use crate::builder::Settings;
 use crate::driver::greet::{Greeted, greet};
+use crate::driver::transport::client_config;
 use crate::driver::trouble::{Trouble, is_final};
 use crate::error::ConnectError;
 use crate::event::Disconnect;
@@ -389,28 +389,6 @@ async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Reason> {
     Ok(addresses)
 }
 
-fn client_config(tls: QuicClientConfig, keep_alive: Duration) -> ClientConfig {
-    let mut discovery = MtuDiscoveryConfig::default();
-    discovery.upper_bound(MTU_BYTES_MAX);
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_uni_streams(LANES_MAX.into())
-        .max_concurrent_bidi_streams(0u8.into())
-        .stream_receive_window(LANE_WINDOW_BYTES.into())
-        .receive_window(RECEIVE_WINDOW_BYTES.into())
-        .send_window(SEND_WINDOW_BYTES)
-        .keep_alive_interval(Some(keep_alive))
-        .max_idle_timeout(Some(IdleTimeout::from(quinn::VarInt::from_u32(
-            IDLE_TIMEOUT_MS,
-        ))))
-        .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
-        .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
-        .mtu_discovery_config(Some(discovery));
-    let mut config = ClientConfig::new(Arc::new(tls));
-    config.transport_config(Arc::new(transport));
-    config
-}
-
 /// Head start of a target, or address, over the next: longer than most round trips.
 const STAGGER: Duration = Duration::from_millis(300);
 
@@ -422,26 +400,3 @@ const IDLE_WAIT: Duration = Duration::from_millis(500);
 
 /// Addresses of one name that are tried.
 const ADDRESSES_LEN_MAX: usize = 8;
-
-/// Lanes a node may open: twice the rooms a session may have, since a lane that ends and the next
-/// of its room overlap.
-const LANES_MAX: u32 = 256;
-
-/// What a node may send on one lane ahead of the application, in bytes.
-const LANE_WINDOW_BYTES: u32 = 128 * 1024;
-
-/// What a node may send on all streams ahead of the application, in bytes.
-const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-
-/// What may be sent without the node's acknowledgement, in bytes: all messages in flight at the
-/// usual sizes, a fraction of what a stalled path would pile up otherwise.
-const SEND_WINDOW_BYTES: u64 = 256 * 1024;
-
-/// Silence after which a connection is given up, in milliseconds; nodes have a shorter one.
-const IDLE_TIMEOUT_MS: u32 = 30_000;
-
-/// Datagrams are for what may be lost: few are kept, in bytes.
-const DATAGRAM_BUFFER_BYTES: usize = 16 * 1024;
-
-/// Largest packet tried, in bytes: Ethernet with some tunnels around it.
-const MTU_BYTES_MAX: u16 = 1452;

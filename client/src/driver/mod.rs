@@ -3,7 +3,7 @@
 //! It waits in one place, [`Driver::input`], and decides everything else without waiting: no
 //! queue that is full, no lane and no application can stop acks and requests.
 //!
-//! * [`dial`] and [`greet`]: from targets to a welcomed session.
+//! * [`dial`], [`transport`] and [`greet`]: from targets to a welcomed session.
 //! * [`link`]: one connection. [`lanes`] and [`follow`]: its rooms' entries.
 //! * [`control`]: answers of the node. [`requests`]: what they answer. [`rooms`]: who is where.
 //! * [`reconnect`]: losing a connection, getting another, moving. [`closing`]: the end.
@@ -18,6 +18,7 @@ mod link;
 mod reconnect;
 mod requests;
 mod rooms;
+mod transport;
 mod trouble;
 
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ use crate::backoff::Backoff;
 use crate::builder::Settings;
 use crate::client::Client;
 use crate::command::{COMMANDS_LEN_MAX, Command, Handle, Session, Shared};
-use crate::driver::closing::Closing;
+use crate::driver::closing::{Closing, Ending};
 use crate::driver::dial::{DialError, Dialer, Established};
 use crate::driver::lanes::Note;
 use crate::driver::link::{Link, LinkInput};
@@ -164,6 +165,7 @@ enum Input {
 
 impl Driver {
     async fn run(mut self) {
+        let _ending = Ending(Arc::clone(&self.shared));
         let reason = loop {
             let now = Instant::now();
             self.advance(now);
@@ -272,11 +274,7 @@ impl Driver {
         };
         // While a dial is under way its result is what comes next.
         let dial = self.dial_at.filter(|_| self.dialing.is_none());
-        let rooms = self
-            .rooms
-            .values()
-            .filter_map(|entry| entry.rejoin_at)
-            .min();
+        let rooms = self.rooms.values().filter_map(RoomEntry::due).min();
         let closing = self.closing.as_ref().map(Closing::until);
         let online = [held, answer, rooms]
             .into_iter()

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::backoff::Backoff;
-use crate::command::Reply;
+use crate::command::{REQUEST_TIMEOUT, Reply};
 use crate::driver::Driver;
 use crate::driver::greet::close_for;
 use crate::driver::lanes::{LaneId, Note, Noted, Opened};
@@ -32,7 +32,9 @@ pub(crate) struct RoomEntry {
     /// The room's name on this connection, while it is joined there.
     reference: Option<RoomRef>,
     /// When to ask for it again, after a refusal.
-    pub(crate) rejoin_at: Option<Instant>,
+    rejoin_at: Option<Instant>,
+    /// When an answer to that must have come.
+    answer_by: Option<Instant>,
     backoff: Backoff,
     leaving: Option<Leaving>,
 }
@@ -48,6 +50,11 @@ impl RoomEntry {
     /// The room's name on this connection, while it is joined there.
     pub(crate) const fn reference(&self) -> Option<RoomRef> {
         self.reference
+    }
+
+    /// When something must be done about it on this connection.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.rejoin_at.or(self.answer_by)
     }
 }
 
@@ -82,20 +89,9 @@ impl Driver {
             Noted::Joined { joined, answer } => self.on_joined(lane, &joined, answer, now),
             Noted::Ended {
                 room,
-                reason: EndReason::Removed,
-            } => self.end_room(room, EndReason::Removed),
-            Noted::Ended {
-                room,
-                reason: EndReason::Left,
+                reason: reason @ (EndReason::Left | EndReason::Removed),
             } => {
-                // When it was asked for, the answer to that is what counts.
-                if self
-                    .rooms
-                    .get(&room)
-                    .is_some_and(|entry| entry.leaving.is_none())
-                {
-                    self.end_room(room, EndReason::Left);
-                }
+                self.end_room(room, reason);
             }
             // The node is about to close, and says so on the control stream.
             Noted::Ended {
@@ -197,6 +193,7 @@ impl Driver {
             start,
             reference: None,
             rejoin_at: None,
+            answer_by: None,
             backoff: Backoff::of_publishes(),
             leaving: None,
         };
@@ -215,7 +212,7 @@ impl Driver {
         link.rooms.retain(|_, attached| *attached != room);
         link.rooms.insert(joined.room, room);
         entry.reference = Some(joined.room);
-        entry.rejoin_at = None;
+        (entry.rejoin_at, entry.answer_by) = (None, None);
         entry.backoff.on_success();
         let state = Arc::clone(&entry.state);
         {
@@ -312,11 +309,12 @@ impl Driver {
         let Some(entry) = self.rooms.get_mut(&room) else {
             return;
         };
-        entry.rejoin_at = None;
+        (entry.rejoin_at, entry.answer_by) = (None, None);
         if entry.state.name == RoomName::system() {
             // The node opens it by itself.
             return;
         }
+        entry.answer_by = Some(now + REQUEST_TIMEOUT);
         // A room of two is joined by its name too, like any other.
         let name = entry.state.name.clone();
         let start = entry.state.reached().map_or(entry.start, Start::After);
@@ -344,7 +342,7 @@ impl Driver {
         if is_for_now {
             let wait = entry.backoff.on_failure(&mut rand::rng());
             let asked = retry_after.unwrap_or_default().min(REJOIN_WAIT_MAX);
-            entry.rejoin_at = Some(now + wait.max(asked));
+            (entry.rejoin_at, entry.answer_by) = (Some(now + wait.max(asked)), None);
         } else {
             self.end_room(room, EndReason::Removed);
         }
@@ -354,13 +352,18 @@ impl Driver {
     pub(crate) fn advance_rooms(&mut self, now: Instant) {
         let mut rejoin = Vec::new();
         let mut leave = Vec::new();
+        let mut is_stuck = false;
         for (room, entry) in &self.rooms {
-            if entry.rejoin_at.is_some_and(|at| at <= now) && self.link.is_some() {
+            if self.link.is_some() && entry.rejoin_at.is_some_and(|at| at <= now) {
                 rejoin.push(*room);
             }
+            is_stuck |= self.link.is_some() && entry.answer_by.is_some_and(|by| by <= now);
             if entry.leaving.as_ref().is_some_and(|leaving| !leaving.asked) {
                 leave.push((*room, entry.reference));
             }
+        }
+        if is_stuck {
+            return self.on_fault("the node gave no answer to a join", now);
         }
         for room in rejoin {
             self.rejoin(room, now);
@@ -393,7 +396,7 @@ impl Driver {
         for entry in self.rooms.values_mut() {
             self.shared.events.attach(&entry.state, 0);
             entry.reference = None;
-            entry.rejoin_at = None;
+            (entry.rejoin_at, entry.answer_by) = (None, None);
             if let Some(leaving) = entry.leaving.as_mut() {
                 leaving.asked = false;
             }

@@ -142,5 +142,52 @@ async fn events_alone_keep_the_client() {
     drop((client, room));
     lane.send(crate::peer::message(7, 1, "still reading")).await;
     assert_eq!(crate::peer::next_message(&mut events).await.0, 1);
-    assert!(peered.connection.close_reason().is_none());
+    // A client that was closing would not come back.
+    peered.vanish();
+    assert!(peer.welcome(1).await.hello.resume.is_some());
+}
+
+#[test]
+fn nobody_waits_for_a_client_whose_runtime_is_gone() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let (peers, clients) = (runtime(), runtime());
+    let authority = Authority::new();
+    let peer = {
+        let _context = peers.enter();
+        Peer::start(&authority)
+    };
+    let builder = authority.client(&[&peer]);
+    let (client, mut events, delivery, _peered) = std::thread::scope(|scope| {
+        let peered = scope.spawn(|| {
+            peers.block_on(async {
+                let mut peered = peer.welcome(1).await;
+                let lane = peered
+                    .on_join("lobby", chat_client::Start::Live, |_| {})
+                    .await;
+                peered.publish().await;
+                (peered, lane)
+            })
+        });
+        let (client, events, delivery) = clients.block_on(async {
+            let (client, events) = step("the client to connect", builder.connect())
+                .await
+                .unwrap();
+            let room = client
+                .join("lobby", chat_client::Start::Live)
+                .await
+                .unwrap();
+            let delivery = room.publish_text("hi").unwrap();
+            (client, events, delivery)
+        });
+        (client, events, delivery, peered.join().unwrap())
+    });
+    clients.shutdown_background();
+    peers.block_on(async {
+        assert!(matches!(
+            step("the fate", delivery).await,
+            Err(PublishError::Unknown)
+        ));
+        step("the close", client.close()).await;
+        while step("the last event", events.next()).await.is_some() {}
+    });
 }

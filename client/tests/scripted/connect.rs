@@ -212,12 +212,15 @@ async fn a_full_node_alone_is_a_refusal_that_may_be_repeated() {
 #[tokio::test]
 async fn another_protocol_is_told_from_silence() {
     let authority = Authority::new();
-    let later = Peer::with_alpn(&authority, b"chat/2");
-    let error = refused_at(authority.client(&[&later]), &later).await;
-    assert!(
-        matches!(&error, ConnectError::Version { target, .. } if *target == later.address().to_string()),
-        "{error:?}"
-    );
+    // Another version of this protocol, another protocol, and a server that does not say.
+    for alpn in [&b"chat/2"[..], b"h3", b""] {
+        let other = Peer::with_alpn(&authority, alpn);
+        let error = refused_at(authority.client(&[&other]), &other).await;
+        let ConnectError::Version { target, .. } = &error else {
+            panic!("{alpn:?}: {error:?}")
+        };
+        assert_eq!(*target, other.address().to_string());
+    }
 }
 
 #[tokio::test]

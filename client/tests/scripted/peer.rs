@@ -113,7 +113,11 @@ impl Peer {
     }
 
     fn bound(mut config: rustls::ServerConfig, alpn: &[u8], address: Ipv4Addr) -> Self {
-        config.alpn_protocols = vec![alpn.to_vec()];
+        config.alpn_protocols = if alpn.is_empty() {
+            Vec::new()
+        } else {
+            vec![alpn.to_vec()]
+        };
         let crypto = QuicServerConfig::try_from(config).unwrap();
         let config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         Self {

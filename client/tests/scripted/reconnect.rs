@@ -467,3 +467,25 @@ async fn lane_window_is_open(lane: &mut crate::peer::Lane) -> bool {
         .await
         .is_ok()
 }
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_a_join_is_left() {
+    let authority = Authority::new();
+    let peer = Peer::start(&authority);
+    let (_client, mut events, _room, peered, _lane) =
+        in_lobby(authority.client(&[&peer]), &peer).await;
+    peered.vanish();
+    let stuck = peer.welcome(1).await;
+    next_of(&mut events, |event| {
+        matches!(event, Event::Connected(_)).then_some(())
+    })
+    .await;
+    let left = tokio::time::timeout(chat_client::REQUEST_TIMEOUT * 2, stuck.connection.closed());
+    left.await.expect("it is left");
+    let mut peered = peer.welcome(1).await;
+    let _lane = peered.on_join("lobby", Start::After(at(0)), |_| {}).await;
+    next_of(&mut events, |event| {
+        matches!(event, Event::Joined { .. }).then_some(())
+    })
+    .await;
+}

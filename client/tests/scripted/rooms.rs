@@ -169,7 +169,7 @@ async fn notices_come_from_the_room_that_nobody_joins() {
             notice: told,
             history: false,
         } => {
-            assert_eq!((cursor, told), (at(1), notice));
+            assert_eq!((cursor, &told), (at(1), &notice));
         }
         other => panic!("{other:?}"),
     }
@@ -177,6 +177,19 @@ async fn notices_come_from_the_room_that_nobody_joins() {
         client.room(&RoomName::system()).is_none(),
         "there is nothing to do with it"
     );
+    // After a reconnect the node starts it at its head: what was missed is no hole to anybody.
+    peered.vanish();
+    let mut peered = peer.welcome(1).await;
+    let mut joined = opened("@system", RequestId::NONE);
+    (joined.head, joined.next) = (at(5), Seq(6));
+    let mut lane = peered.open(joined).await;
+    lane.send(notice).await;
+    assert!(matches!(
+        next(&mut events).await,
+        Event::Disconnected { .. }
+    ));
+    assert!(matches!(next(&mut events).await, Event::Connected(_)));
+    assert!(matches!(next(&mut events).await, Event::Notice { cursor, .. } if cursor == at(6)));
 }
 
 #[tokio::test]
