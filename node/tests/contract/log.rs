@@ -498,6 +498,8 @@ pub async fn the_topic_is_kept(on: On) {
     let mut change = draft(2, 1, "x");
     change.topic = Some(topic("third"));
     other.append("lobby", vec![change]).await;
+    node.append("lobby", batch.clone()).await;
+    batch.push(draft(1, 4, "new"));
     node.append("lobby", batch).await;
     assert_eq!(
         node.read("lobby", at(epoch, 0), 1).await.topic,
