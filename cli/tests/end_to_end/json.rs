@@ -61,6 +61,12 @@ impl Session {
         self.schema.check(&line)
     }
 
+    /// The event that answers the operation with this `ref`.
+    #[track_caller]
+    fn answer(&self, kind: &str, reference: &str) -> Value {
+        self.event_that(kind, |event| event["ref"] == reference)
+    }
+
     /// Ends its input: the events that still came, and the exit code.
     fn end(self) -> (Vec<Value>, Option<i32>) {
         let ended = self.process.end();
@@ -112,33 +118,30 @@ fn every_operation_is_answered() {
         (&joined["room"], &joined["direct"]),
         (&json!("dev"), &Value::Null)
     );
-    let done = ann.event_that("done", |event| event["ref"] == "r1");
+    let done = ann.answer("done", "r1");
     assert_eq!(
         (&done["op"], &done["room"]),
         (&json!("join"), &json!("dev"))
     );
     ann.send(&json!({"op": "topic", "ref": "r2", "room": "lobby", "topic": "deploys"}));
-    assert_eq!(ann.event("ack")["ref"], "r2");
+    ann.answer("ack", "r2");
     assert_eq!(bo.event("topic")["topic"], "deploys");
     ann.send(&json!({"op": "me", "ref": "r3", "room": "lobby", "text": "waves"}));
     assert_eq!(bo.event("message")["action"], true);
-    assert_eq!(ann.event("ack")["ref"], "r3");
+    ann.answer("ack", "r3");
     ann.send(&json!({"op": "names", "ref": "r4", "room": "lobby"}));
-    let members = ann.event("members");
-    assert_eq!(
-        (&members["ref"], &members["members"]),
-        (&json!("r4"), &json!(["ann", "bo"]))
-    );
+    let members = ann.answer("members", "r4");
+    assert_eq!(members["members"], json!(["ann", "bo"]));
     ann.send(&json!({"op": "rooms", "ref": "r5"}));
-    let rooms = ann.event("rooms");
+    let rooms = ann.answer("rooms", "r5");
     assert_eq!(
         rooms["rooms"],
         json!([{"room": "dev", "members": 1}, {"room": "lobby", "members": 2}])
     );
     ann.send(&json!({"op": "ping", "ref": "r6"}));
-    assert_eq!(ann.event("pong")["ref"], "r6");
+    ann.answer("pong", "r6");
     ann.send(&json!({"op": "nick", "ref": "r7", "nick": "anna"}));
-    assert_eq!(ann.event("done")["ref"], "r7");
+    ann.answer("done", "r7");
     let renamed = bo.event_that("presence", |event| event["event"] == "nick");
     assert_eq!(
         (&renamed["nick"], &renamed["to"]),
@@ -153,16 +156,16 @@ fn every_operation_is_answered() {
         (&json!("psst"), &json!("anna"))
     );
     assert_eq!(whispered["room"], direct["room"]);
-    assert_eq!(ann.event("ack")["ref"], "r8");
+    ann.answer("ack", "r8");
     bo.send(&json!({"op": "send", "ref": "b1", "room": direct["room"], "text": "yes?"}));
-    assert_eq!(bo.event("ack")["ref"], "b1");
+    bo.answer("ack", "b1");
     assert_eq!(
         ann.event_that("message", |event| event["self"] == false)["text"],
         "yes?"
     );
     ann.send(&json!({"op": "part", "ref": "r9", "room": "dev"}));
     assert_eq!(ann.event("left")["room"], "dev");
-    assert_eq!(ann.event("done")["ref"], "r9");
+    ann.answer("done", "r9");
     ann.send(&json!({"op": "quit"}));
     let bye = ann.event("bye");
     assert_eq!((&bye["code"], &bye["reason"]), (&json!(0), &json!("quit")));

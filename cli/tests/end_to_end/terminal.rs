@@ -140,9 +140,12 @@ fn history_is_shown_with_its_end() {
     ann.wait_for_prompt("#lobby> ");
     ann.press("three\r");
     ann.wait_for_line("<ann> three");
-    let shown: Vec<String> = ann
-        .lines()
+    // Who comes and goes is told when it is known, between any two messages.
+    let is_presence = |line: &&String| line.starts_with("-- bo ");
+    let lines = ann.lines();
+    let shown: Vec<String> = lines
         .iter()
+        .filter(|line| !is_presence(line))
         .map(|line| {
             line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':')
                 .trim()
