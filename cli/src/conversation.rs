@@ -9,19 +9,21 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chat_client::{Client, Delivery, Events, PublishError, Room, Start};
-use chat_protocol::{Content, Cursor, NodeName, RoomName, SessionId, Text, Topic, UserName};
+use chat_client::{Client, Events, PublishError, Room, Start};
+use chat_protocol::{Cursor, NodeName, RoomName, SessionId, Topic, UserName};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 
 use crate::command;
 use crate::conversation::answer::{Answer, AnswerFuture, Settled, SettledFuture};
+use crate::conversation::body::Body;
 use crate::conversation::overdue::Unsettled;
 use crate::operation::{Operation, Request, Style};
 use crate::report::{Place, Refusal, Report};
 
 mod answer;
+mod body;
 mod event;
 mod mention;
 mod overdue;
@@ -397,30 +399,6 @@ impl Conversation {
                 room: room.clone(),
                 direct: direct(),
             },
-        }
-    }
-}
-
-/// What goes into a room's log.
-enum Body {
-    Said(Text, Style),
-    Topic(Topic),
-}
-
-impl Body {
-    fn publish_to(&self, room: &Room) -> Result<Delivery, PublishError> {
-        match self {
-            Self::Said(text, Style::Plain) => room.publish(Content::Text(text.clone())),
-            Self::Said(text, Style::Action) => room.publish(Content::Action(text.clone())),
-            Self::Topic(topic) => room.set_topic(topic.as_str()),
-        }
-    }
-
-    fn into_operation(self, room: RoomName) -> Operation {
-        let room = Some(room);
-        match self {
-            Self::Said(text, style) => Operation::Send { room, text, style },
-            Self::Topic(topic) => Operation::SetTopic { room, topic },
         }
     }
 }
