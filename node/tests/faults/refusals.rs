@@ -98,9 +98,24 @@ async fn a_server_that_cannot_save_refuses_and_is_still_read() {
 async fn a_replica_refuses_and_is_still_read() {
     let mut cluster = On::Redis.start().await;
     let node = cluster.node();
+    let calls = async |server: &RedisServer| {
+        let clients: String = server.ask(&["CLIENT", "LIST"]).await;
+        let calls = clients
+            .lines()
+            .find(|client| client.contains("name=node-under-test/calls"));
+        calls.map(|client| client.split(' ').next().unwrap().to_owned())
+    };
     let head = node.say("lobby", 1, 1, "1").await;
+    let before = calls(cluster.server_ref()).await;
+    assert!(before.is_some());
     let _: () = cluster.server().ask(&["REPLICAOF", "127.0.0.1", "1"]).await;
     assert!(refused(&node, 2).await.to_uppercase().contains("READONLY"));
+    // Its address may lead to the new master by now: the connection is made again.
+    until(|| async {
+        let now = calls(cluster.server_ref()).await;
+        now.is_some() && now != before
+    })
+    .await;
     until(|| async { node.backplane.heads(&[name("lobby")]).await.is_ok() }).await;
     assert_eq!(
         texts(&node.read_last("lobby", 9).await.blocks),
