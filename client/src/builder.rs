@@ -45,7 +45,7 @@ impl Builder {
                 trust: Trust::development(),
                 connect_timeout: Duration::from_secs(3),
                 close_timeout: Duration::from_secs(2),
-                keep_alive: Duration::from_secs(4),
+                keep_alive: Duration::from_secs(3),
                 reconnect: true,
             },
             resume: None,
@@ -97,7 +97,8 @@ impl Builder {
     }
 
     /// After how much silence the client makes itself heard, so that the node does not take it for
-    /// gone. The default is 4 s; nodes give up after about 15 s.
+    /// gone. The default is 3 s; nodes give up after about 15 s. Three times this is also after how
+    /// much silence the client takes its node for gone, and moves on.
     pub const fn keep_alive(mut self, interval: Duration) -> Self {
         self.settings.keep_alive = interval;
         self

@@ -8,6 +8,7 @@ use quinn::{ClientConfig, IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarI
 
 /// The configuration of all connections of a client.
 pub(crate) fn client_config(tls: QuicClientConfig, keep_alive: Duration) -> ClientConfig {
+    let keep_alive = keep_alive.max(KEEP_ALIVE_MIN);
     let mut discovery = MtuDiscoveryConfig::default();
     discovery.upper_bound(MTU_BYTES_MAX);
     let mut transport = TransportConfig::default();
@@ -17,14 +18,20 @@ pub(crate) fn client_config(tls: QuicClientConfig, keep_alive: Duration) -> Clie
         .stream_receive_window(LANE_WINDOW_BYTES.into())
         .receive_window(RECEIVE_WINDOW_BYTES.into())
         .send_window(SEND_WINDOW_BYTES)
-        .keep_alive_interval(Some(keep_alive.max(KEEP_ALIVE_MIN)))
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(IDLE_TIMEOUT_MS))))
+        .keep_alive_interval(Some(keep_alive))
+        .max_idle_timeout(Some(IdleTimeout::from(idle_timeout(keep_alive))))
         .datagram_receive_buffer_size(Some(DATAGRAM_BUFFER_BYTES))
         .datagram_send_buffer_size(DATAGRAM_BUFFER_BYTES)
         .mtu_discovery_config(Some(discovery));
     let mut config = ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(transport));
     config
+}
+
+/// In milliseconds, as QUIC has it.
+fn idle_timeout(keep_alive: Duration) -> VarInt {
+    let idle = keep_alive.saturating_mul(IDLE_KEEP_ALIVES).as_millis();
+    VarInt::from_u32(u32::try_from(idle).unwrap_or(u32::MAX))
 }
 
 /// Lanes a node may open: twice the rooms a session may have, since a lane that ends and the next
@@ -41,8 +48,10 @@ const RECEIVE_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// usual sizes, a fraction of what a stalled path would pile up otherwise.
 const SEND_WINDOW_BYTES: u64 = 256 * 1024;
 
-/// Silence after which a connection is given up, in milliseconds; nodes have a shorter one.
-const IDLE_TIMEOUT_MS: u32 = 30_000;
+/// Silence after which a connection is given up, in keep-alives: QUIC repeats each until it is
+/// answered, so that three without an answer are no bad luck. With the default, a node that was
+/// killed is noticed before its lease ends, and nobody is told that its people left.
+const IDLE_KEEP_ALIVES: u32 = 3;
 
 /// Datagrams are for what may be lost: few are kept, in bytes.
 const DATAGRAM_BUFFER_BYTES: usize = 16 * 1024;
