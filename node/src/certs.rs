@@ -7,12 +7,13 @@
 //! Never does: reading the configuration, resolving directories, trusting anything (that is the
 //! client's part). Called once at the start by the node, the demo, and `chat-node certs`.
 
-use std::fmt::{self, Debug, Display};
+use std::fmt::{self, Debug};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use chat_client::Fingerprint;
 use chat_protocol::ALPN;
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -121,7 +122,7 @@ impl NodeCertificate {
     /// The fingerprint of the node's own certificate, which clients can pin.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(&self.chain[0])
+        Fingerprint::of_der(&self.chain[0])
     }
 
     /// The settings of TLS for a node: TLS 1.3 only, [`ALPN`] only, no early data, one ticket, and
@@ -157,44 +158,12 @@ impl Debug for NodeCertificate {
     }
 }
 
-/// SHA-256 of a certificate in DER, shown as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of `certificate`.
-    #[must_use]
-    pub fn of(certificate: &CertificateDer<'_>) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, certificate).as_ref());
-        Self(bytes)
-    }
-
-    /// The fingerprint of the first certificate of a PEM file.
-    ///
-    /// # Errors
-    /// [`CertsError`] when the file cannot be read or holds no certificate.
-    pub fn of_file(path: &Path) -> Result<Self, CertsError> {
-        Ok(Self::of(&files::read_chain(path)?[0]))
-    }
-
-    /// The 32 bytes.
-    #[must_use]
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(self, f)
-    }
+/// The fingerprint of the first certificate of a PEM file.
+///
+/// # Errors
+/// [`CertsError`] when the file cannot be read or holds no certificate.
+pub fn fingerprint_of_file(path: &Path) -> Result<Fingerprint, CertsError> {
+    Ok(Fingerprint::of_der(&files::read_chain(path)?[0]))
 }
 
 /// Who can meet a node's certificate.

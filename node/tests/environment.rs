@@ -130,7 +130,7 @@ fn certs_are_made_and_their_fingerprints_shown() {
     };
     let first = run();
     for file in ["ca.pem", "node.pem"] {
-        let fingerprint = chat_node::certs::Fingerprint::of_file(&certs.join(file))
+        let fingerprint = chat_node::certs::fingerprint_of_file(&certs.join(file))
             .expect("made")
             .to_string();
         assert!(

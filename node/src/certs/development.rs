@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use chat_client::Fingerprint;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
@@ -26,7 +27,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixT
 use rustls::server::ParsedCertificate;
 
 use super::files::{self, Secrecy};
-use super::{CertsError, Fingerprint, NodeCertificate, Origin, x509};
+use super::{CertsError, NodeCertificate, Origin, x509};
 
 /// The development certificates of one directory.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub fn load_or_make(
     let node = ca.node_certificate(directory, hosts, now)?;
     Ok(DevelopmentCertificates {
         node,
-        ca_fingerprint: Fingerprint::of(&ca.certificate),
+        ca_fingerprint: Fingerprint::of_der(&ca.certificate),
         ca_file: ca.file,
     })
 }

@@ -26,7 +26,7 @@ fn files_of_the_operator_are_loaded() {
     assert_eq!(loaded.fingerprint(), made.fingerprint());
     assert_eq!(loaded.expires(), made.expires());
     assert_eq!(
-        Fingerprint::of_file(&file("node.pem")).unwrap(),
+        fingerprint_of_file(&file("node.pem")).unwrap(),
         made.fingerprint()
     );
 }
@@ -182,7 +182,7 @@ async fn a_client_that_trusts_the_ca_gets_tls_13_with_the_alpn_and_no_other() {
         let chain = certificates
             .downcast::<Vec<CertificateDer<'static>>>()
             .unwrap();
-        assert_eq!(Fingerprint::of(&chain[0]), made.fingerprint());
+        assert_eq!(Fingerprint::of_der(&chain[0]), made.fingerprint());
         assert!(connect(b"chat/0", "localhost").await.is_err());
     };
     let both = async { tokio::join!(accepted, connecting) };

@@ -1,20 +1,17 @@
 //! `chat-node health`: asks a node over QUIC whether messages flow, as a client would.
 
-use chat_client::{Client, Event, Fingerprint, Trust, certs_dir};
+use chat_client::{Client, Event, Trust, certs_dir};
 use tokio::time;
 
 use super::{Failure, say};
-use crate::certs;
+use crate::certs::fingerprint_of_file;
 use crate::config::HealthConfig;
 
 pub(super) async fn run(config: HealthConfig) -> Result<(), Failure> {
     let unhealthy =
         |why: &str| Failure::new(1, format!("{} is not healthy", config.target)).because(why);
     let trust = match &config.cert {
-        Some(file) => {
-            let fingerprint = certs::Fingerprint::of_file(file).map_err(super::certs::broken)?;
-            Trust::Pin(Fingerprint(*fingerprint.as_bytes()))
-        }
+        Some(file) => Trust::Pin(fingerprint_of_file(file).map_err(super::certs::broken)?),
         None => Trust::Development {
             dir: Some(certs_dir(&config.certs)),
         },
