@@ -571,3 +571,32 @@ async fn two_prefixes_are_two_clusters() {
     assert_eq!(text, "hers");
     assert_eq!(ann.lobby.name(), &"lobby".parse::<RoomName>().unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_move_to_a_node_that_starts_after_redis_lost_everything() {
+    let cluster = Cluster::start().await;
+    let one = cluster.node().start();
+    let ann = cluster.client("ann", &[&one]).await;
+    let before = secret(&cluster.redis).await;
+    assert!(before.is_some());
+    let _: String = cluster.redis.ask(&["FLUSHALL"]).await;
+    soon("the secret is there again", async {
+        while secret(&cluster.redis).await != before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    let two = cluster.node().start();
+    one.signal("TERM");
+    soon("she moves, as the same session", async {
+        while ann.client.session().target != two.target() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(ann.client.session().resumed);
+}
+
+async fn secret(redis: &RedisServer) -> Option<Vec<u8>> {
+    redis.ask(&["GET", "chat:{cluster}:secret"]).await
+}

@@ -36,6 +36,10 @@ impl Hub {
     /// What the policy refuses, a bad or reserved name, or [`ErrorCode::Unavailable`] when the
     /// backplane did not answer in time.
     pub async fn admit(&self, hello: Hello, outlet: &Arc<Outlet>) -> Result<Admitted, Refusal> {
+        if !self.is_available() {
+            // At once: a client that hears nothing would take the node itself for gone.
+            return Err(Refusal::of(ErrorCode::Unavailable));
+        }
         let grant = self.policy.admit(&hello)?;
         let resumed = hello
             .resume

@@ -119,7 +119,7 @@ impl Hub {
             settings,
             backplane,
             policy,
-            keys: SessionKeys::new(&shared),
+            keys: SessionKeys::new(shared),
             rooms: Mutex::default(),
             presence,
             sessions: Sessions::default(),

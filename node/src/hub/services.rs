@@ -68,6 +68,7 @@ pub(super) fn spawn(
         "sessions",
         |hub| async move { hub.watch_sessions().await },
     );
+    service(hub, "secret", |hub| async move { hub.watch_secret().await });
     service(hub, "health", |hub| async move { hub.watch_health().await });
 }
 
@@ -181,6 +182,22 @@ impl Hub {
         }
     }
 
+    /// Keeps what the cluster shares in the backplane, also when it lost its memory: a node that
+    /// starts later must find the same, or sessions could not move to it.
+    async fn watch_secret(&self) {
+        loop {
+            time::sleep(SECRET_EVERY).await;
+            match self.backplane.shared_secret(self.keys.shared()).await {
+                Ok(shared) => {
+                    if self.keys.adopt(shared) {
+                        warn!("the cluster shares another secret; older sessions resume here only");
+                    }
+                }
+                Err(error) => debug!(%error, "the shared secret is not compared"),
+            }
+        }
+    }
+
     async fn watch_health(&self) {
         // The first beacon has had its time.
         time::sleep(super::inbox::BEACON_EVERY * 3).await;
@@ -227,6 +244,9 @@ const ROOM_IDLE: Duration = Duration::from_secs(30);
 
 /// Sessions and names are looked over so often.
 const SESSIONS_EVERY: Duration = Duration::from_millis(250);
+
+/// The shared secret is compared so often.
+const SECRET_EVERY: Duration = Duration::from_secs(2);
 
 /// The beacon is looked for so often.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
