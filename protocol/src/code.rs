@@ -102,7 +102,7 @@ codes! {
         Forbidden = 301 => "you may not do that",
         /// The backplane did not answer in time. A publish may still be in the log: retry with the
         /// same nonce.
-        Unavailable = 401 => "the backplane is away; try again with the same nonce",
+        Unavailable = 401 => "the backplane is away; try again in a moment",
         /// Too much in too short a time.
         RateLimited = 402 => "too fast; wait a little",
         /// The node is at a limit of its own.
