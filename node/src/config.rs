@@ -204,12 +204,13 @@ pub struct ServeConfig {
     pub grace: Duration,
 
     /// Time after which a node that is no longer heard of is dead and its members leave, 3s to
-    /// 10m. Shorter notices crashes sooner and mistakes a slow Redis for one.
+    /// 10m. Shorter notices crashes sooner and mistakes a slow Redis for one; below 12s a leave may
+    /// be told of people who are just moving to another node.
     #[arg(
         long,
         env = "CHAT_LEASE",
         value_name = "TIME",
-        default_value = "10s",
+        default_value = "15s",
         value_parser = duration_within(Duration::from_secs(3), Duration::from_secs(600))
     )]
     pub lease: Duration,

@@ -73,7 +73,7 @@ async fn start_node(port: u16, certs: &Path, backplane: &Arc<Memory>) -> Result<
         policy: Arc::new(Open),
         notice: None,
         grace: Duration::from_secs(5),
-        lease: Duration::from_secs(10),
+        lease: Duration::from_secs(15),
         append_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(15),
         connections_max: 1_000,
