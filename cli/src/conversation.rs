@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chat_client::{Client, Events, PublishError, Room, Start};
-use chat_protocol::{Cursor, NodeName, RoomName, SessionId, Topic, UserName};
+use chat_protocol::{NodeName, RoomName, SessionId, Topic, UserName};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
@@ -18,12 +18,14 @@ use tokio::time::{Instant, sleep_until};
 use crate::command;
 use crate::conversation::answer::{Answer, AnswerFuture, Settled, SettledFuture};
 use crate::conversation::body::Body;
+use crate::conversation::echo::Echo;
 use crate::conversation::overdue::Unsettled;
 use crate::operation::{Operation, Request, Style};
 use crate::report::{Place, Refusal, Report};
 
 mod answer;
 mod body;
+mod echo;
 mod event;
 mod mention;
 mod overdue;
@@ -62,10 +64,7 @@ pub struct Conversation {
 struct Open {
     place: Place,
     topic: Topic,
-    /// The last entry that came.
-    seen: Option<Cursor>,
-    /// The last message of ours that was acked.
-    acked: Option<Cursor>,
+    echo: Echo,
 }
 
 impl Conversation {
@@ -116,15 +115,10 @@ impl Conversation {
         self.unsettled.len() + usize::from(self.kept.is_some())
     }
 
-    /// Whether every message of ours that was acked has come back with the others.
+    /// Whether every message of ours that was acked has come back with the others, and was shown.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        self.rooms
-            .values()
-            .all(|open| match (open.acked, open.seen) {
-                (Some(acked), Some(seen)) => acked.epoch != seen.epoch || acked.seq <= seen.seq,
-                (acked, _) => acked.is_none(),
-            })
+        self.ready.is_empty() && self.rooms.values().all(|open| open.echo.is_complete())
     }
 
     /// Whether a room is open.
@@ -345,7 +339,7 @@ impl Conversation {
         match settled.result {
             Ok(cursor) => {
                 if let Some(open) = self.rooms.get_mut(&settled.place.room) {
-                    open.acked = Some(cursor);
+                    open.echo.ack(cursor);
                 }
                 let (place, id) = (settled.place, settled.id);
                 self.ready.push_back(Report::Acked {

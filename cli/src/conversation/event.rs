@@ -38,13 +38,13 @@ impl Conversation {
                     room: room.clone(),
                     direct,
                 };
-                let seen = Some(Cursor::new(head.epoch, next.minus(1)));
-                let acked = self.rooms.get(&room).and_then(|open| open.acked);
+                let known = self.rooms.get(&room).map(|open| open.echo);
+                let mut echo = known.unwrap_or_default();
+                echo.see(Cursor::new(head.epoch, next.minus(1)));
                 let open = Open {
                     place: place.clone(),
                     topic: topic.clone(),
-                    seen,
-                    acked,
+                    echo,
                 };
                 self.rooms.insert(room.clone(), open);
                 let past = head.seq.next().0.saturating_sub(next.0);
@@ -225,7 +225,7 @@ impl Conversation {
 
     fn see(&mut self, room: &RoomName, cursor: Cursor) {
         if let Some(open) = self.rooms.get_mut(room) {
-            open.seen = Some(cursor);
+            open.echo.see(cursor);
         }
     }
 }
