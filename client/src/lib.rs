@@ -46,6 +46,7 @@ mod driver;
 mod error;
 mod event;
 mod events;
+pub mod ledger;
 mod lock;
 mod outgoing;
 mod own;
