@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_protocol::client::Start;
 use chat_protocol::limits::PAGE_LEN_MAX;
-use chat_protocol::node::{MemberPage, RoomPage, RoomSummary};
+use chat_protocol::node::{MemberPage, RoomPage, RoomSummary, Status};
 use chat_protocol::{ErrorCode, RoomName, UserName};
 
 use crate::builder::Builder;
@@ -177,6 +177,14 @@ impl Client {
     /// [`RequestError::TimedOut`] when none came. Repeating is safe.
     pub async fn ping(&self) -> Result<Duration, RequestError> {
         self.handle.request(|reply| Command::Ping { reply }).await
+    }
+
+    /// What the node promises of acked messages, and how it fares.
+    ///
+    /// # Errors
+    /// [`RequestError::TimedOut`] when no answer came. Repeating is safe.
+    pub async fn status(&self) -> Result<Status, RequestError> {
+        self.handle.request(|reply| Command::Status { reply }).await
     }
 
     /// Measurements of the connection; `None` while there is none.

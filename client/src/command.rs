@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chat_protocol::client::Start;
-use chat_protocol::node::{MemberPage, RoomPage};
+use chat_protocol::node::{MemberPage, RoomPage, Status};
 use chat_protocol::{RoomName, Secret, SessionId, UserName};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
@@ -52,6 +52,9 @@ pub(crate) enum Command {
     },
     Ping {
         reply: Reply<Duration>,
+    },
+    Status {
+        reply: Reply<Status>,
     },
 }
 

@@ -58,7 +58,7 @@ pub mod trust;
 pub use chat_protocol as protocol;
 pub use chat_protocol::client::Start;
 pub use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, PresenceChange};
-pub use chat_protocol::node::{MemberPage, RoomSummary};
+pub use chat_protocol::node::{Durability, MemberPage, RoomSummary, Status};
 
 pub use crate::builder::Builder;
 pub use crate::client::{Client, ConnectionStats, MEMBERS_LEN_MAX, ROOMS_LEN_MAX};

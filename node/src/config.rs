@@ -124,6 +124,11 @@ pub struct ServeConfig {
     )]
     pub redis_prefix: String,
 
+    /// Starts although the Redis may drop acknowledged messages when its memory is full (any
+    /// maxmemory-policy but noeviction, with a maxmemory).
+    #[arg(long, env = "CHAT_ALLOW_EVICTION", value_parser = BoolishValueParser::new())]
+    pub allow_eviction: bool,
+
     /// Name of this node in logs and for users [default: node-PORT]. Nodes on several hosts with
     /// one port should be given names.
     #[arg(long, env = "CHAT_NODE_NAME", value_name = "NODE")]
@@ -290,7 +295,11 @@ impl Display for ServeConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "listen={}", self.listen)?;
         match &self.redis {
-            Some(redis) => write!(f, " redis={redis} redis_prefix={}", self.redis_prefix)?,
+            Some(redis) => write!(
+                f,
+                " redis={redis} redis_prefix={} allow_eviction={}",
+                self.redis_prefix, self.allow_eviction
+            )?,
             None => write!(f, " redis=none")?,
         }
         match &self.name {

@@ -17,6 +17,7 @@ pub mod certs;
 pub mod command;
 pub mod config;
 pub mod connection;
+pub mod damage;
 pub mod endpoint;
 pub mod hub;
 pub mod names;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::backplane::Attachment;
+use crate::backplane::{Attachment, Unfit};
 use crate::certs::{CertsError, NodeCertificate};
 use crate::endpoint::{self, Door};
 use crate::hub::{Hub, Settings, Stopped};
@@ -66,6 +66,9 @@ pub enum StartError {
     /// It was stopped while it waited for the backplane.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// The backplane would break the node's promises as it is set up.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertsError),
@@ -99,7 +102,12 @@ impl Node {
             append_timeout: options.append_timeout,
             idle_timeout: options.idle_timeout,
         };
-        let hub = Hub::start(settings, attachment, options.policy, stop.child_token()).await?;
+        let backplane = Arc::clone(&attachment.backplane);
+        // Cancel safe: until the backplane has answered, nothing runs that would have to be stopped.
+        let hub = tokio::select! {
+            hub = Hub::start(settings, attachment, options.policy, stop.child_token()) => hub?,
+            unfit = backplane.unfit() => return Err(unfit.into()),
+        };
         let tasks = TaskTracker::new();
         if let Some((every, text)) = options.notice {
             let (hub, stop) = (Arc::clone(&hub), stop.clone());

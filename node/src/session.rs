@@ -91,6 +91,8 @@ pub enum Command {
     },
     /// Answer.
     Ping(RequestId),
+    /// Tell what the node promises and how it fares.
+    Status(RequestId),
     /// End the session.
     Bye,
 }
@@ -179,6 +181,7 @@ impl Session {
                     .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::Ping(ping) => Ok(Command::Ping(ping.request)),
+            ClientFrame::AskStatus(ask) => Ok(Command::Status(ask.request)),
             ClientFrame::Bye(_) => Ok(Command::Bye),
         }
     }

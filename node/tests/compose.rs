@@ -80,6 +80,11 @@ fn nodes_are_one_cluster_with_names_of_their_own() {
             !redis_config["healthcheck"]["test"].is_badvalue(),
             "redis has a health check"
         );
+        let words = redis_config["command"].as_vec().expect("its command");
+        let words: Vec<_> = words.iter().filter_map(|word| word.as_str()).collect();
+        let has = |flag, value| words.windows(2).any(|pair| pair == [flag, value]);
+        assert!(has("--appendonly", "yes"), "what is acked is on disk");
+        assert!(has("--maxmemory-policy", "noeviction"), "and kept");
         let condition = |of: &str| service["depends_on"][of]["condition"].as_str();
         assert_eq!(condition("redis"), Some("service_healthy"), "{name}");
         assert_eq!(

@@ -61,6 +61,11 @@ fn a_wrong_variable_is_named_and_ends_with_status_2() {
         "perhaps",
         "'perhaps' for '--allow-dev-cert'",
     );
+    check(
+        "CHAT_ALLOW_EVICTION",
+        "perhaps",
+        "'perhaps' for '--allow-eviction'",
+    );
 }
 
 #[test]

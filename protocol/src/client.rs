@@ -37,6 +37,8 @@ frames! {
         0x52 Ping,
         /// Ends the session; the node answers what is open and then says `Closing`.
         0x54 Bye,
+        /// Asks what the node promises and how it fares.
+        0x56 AskStatus,
     }
 }
 
@@ -168,6 +170,13 @@ pub struct OpenDirect {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Ping {
     /// Comes back in `Done`.
+    pub request: RequestId,
+}
+
+/// Asks for `Status`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AskStatus {
+    /// Comes back in `Status`.
     pub request: RequestId,
 }
 

@@ -34,6 +34,8 @@ frames! {
         0x91 BackplaneState,
         /// The last frame: the client closes the connection when it has read it.
         0x92 Closing,
+        /// Answers `AskStatus`.
+        0x96 Status,
     }
 }
 
@@ -218,6 +220,42 @@ pub struct Goaway {
 pub struct BackplaneState {
     /// Whether it answers.
     pub available: bool,
+}
+
+/// What a node promises, and how it fares.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// As asked.
+    pub request: RequestId,
+    /// What an acked entry survives: a [`Durability`], or a later one.
+    pub durability: Durability,
+    /// Whether the backplane may drop acked entries when its memory is full.
+    pub may_evict: bool,
+    /// Entries and announcements that were damaged or foreign, since the node started.
+    pub damaged: u64,
+    /// Panics of the node's services, since it started.
+    pub panics: u64,
+}
+
+/// What an acked entry survives. Later versions may add to these.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Durability(pub u32);
+
+impl Durability {
+    /// Not known: the backplane does not tell.
+    pub const UNKNOWN: Self = Self(0);
+    /// Nothing: the log is in the node's own memory.
+    pub const NODE: Self = Self(1);
+    /// Nothing: the log is in the backplane's memory.
+    pub const MEMORY: Self = Self(2);
+    /// A crash of the backplane, if it is older than the last snapshot.
+    pub const SNAPSHOT: Self = Self(3);
+    /// A crash of the backplane's process; one of its machine if the system had written it to disk.
+    pub const SYSTEM: Self = Self(4);
+    /// A crash of the backplane, if it is older than about a second.
+    pub const SECOND: Self = Self(5);
+    /// A crash of the backplane.
+    pub const CRASH: Self = Self(6);
 }
 
 /// The last frame of a connection.

@@ -83,6 +83,10 @@ impl Driver {
                 Some(Asked::Rooms { reply, .. }) => drop(reply.send(Ok(page))),
                 other => self.on_stray(other, now),
             },
+            NodeFrame::Status(status) => match self.requests.take(status.request) {
+                Some(Asked::Status { reply }) => drop(reply.send(Ok(status))),
+                other => self.on_stray(other, now),
+            },
             NodeFrame::Renamed(renamed) => {
                 let asked = self.requests.take(renamed.request);
                 self.on_renamed(renamed.name.clone());
@@ -201,6 +205,7 @@ impl Driver {
             Some(Asked::Members { reply, .. }) => drop(reply.send(Err(error))),
             Some(Asked::Rooms { reply, .. }) => drop(reply.send(Err(error))),
             Some(Asked::Ping { reply, .. }) => drop(reply.send(Err(error))),
+            Some(Asked::Status { reply }) => drop(reply.send(Err(error))),
             None => debug!(
                 request = failed.request.0,
                 "a refusal that nobody waits for"
@@ -273,6 +278,7 @@ impl Driver {
             }
             Command::Rooms { after, reply } => self.ask(Asked::Rooms { after, reply }, now),
             Command::Ping { reply } => self.ask(Asked::Ping { at: now, reply }, now),
+            Command::Status { reply } => self.ask(Asked::Status { reply }, now),
         }
     }
 

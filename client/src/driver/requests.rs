@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_protocol::client::{Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Rename, Start};
-use chat_protocol::node::{MemberPage, RoomPage};
+use chat_protocol::client::{
+    AskStatus, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Rename, Start,
+};
+use chat_protocol::node::{MemberPage, RoomPage, Status};
 use chat_protocol::{ClientFrame, RequestId, RoomName, RoomRef, UserName};
 use tokio::time::Instant;
 
@@ -55,6 +57,9 @@ pub(crate) enum Asked {
     Ping {
         at: Instant,
         reply: Reply<Duration>,
+    },
+    Status {
+        reply: Reply<Status>,
     },
 }
 
@@ -125,6 +130,7 @@ impl Asked {
             Self::Members { reply, .. } => reply.is_closed(),
             Self::Rooms { reply, .. } => reply.is_closed(),
             Self::Ping { reply, .. } => reply.is_closed(),
+            Self::Status { reply } => reply.is_closed(),
             Self::Join { reply, .. } | Self::OpenDirect { reply, .. } => reply.is_closed(),
             Self::Rejoin { .. } | Self::Leave { .. } | Self::Forget { .. } => false,
         }
@@ -171,6 +177,7 @@ impl Asked {
             }
             .into(),
             Self::Ping { .. } => Ping { request }.into(),
+            Self::Status { .. } => AskStatus { request }.into(),
         }
     }
 }

@@ -23,7 +23,7 @@ use self::nodes::Nodes;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Event, Lease, LogBounds,
-    NodeId, Page, ReadError, Registry, RegistryChanges,
+    NodeId, Page, Promise, ReadError, Registry, RegistryChanges, Survival,
 };
 
 /// What the nodes of one process share.
@@ -312,6 +312,13 @@ impl Backplane for Attached {
 
     fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>> {
         self.call(move |store| Ok(*store.secret.get_or_insert(proposal)))
+    }
+
+    fn promise(&self) -> Promise {
+        Promise {
+            survival: Survival::Node,
+            may_evict: false,
+        }
     }
 }
 

@@ -39,7 +39,10 @@ use tokio::sync::mpsc;
 
 pub mod memory;
 mod outbox;
+pub mod promise;
 pub mod redis;
+
+pub use promise::{Promise, Survival, Unfit};
 
 /// Relay between nodes. The module says what it promises.
 pub trait Backplane: Debug + Send + Sync + 'static {
@@ -167,6 +170,18 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the backplane does not answer.
     fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>>;
+
+    /// What becomes of acknowledged entries, as far as is known by now.
+    fn promise(&self) -> Promise {
+        Promise::default()
+    }
+
+    /// Returns when the backplane turns out to be set up so that a node must not start with it,
+    /// which is known at the first contact, before anything is written. Otherwise never. Cancel
+    /// safe.
+    fn unfit(&self) -> BoxFuture<'_, Unfit> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// A node's end of a backplane.

@@ -6,12 +6,15 @@
 //! `redis/*.lua` say what they do and what the keys hold.
 //!
 //! An acknowledged entry is in the log in Redis. Whether it survives Redis is up to how Redis
-//! keeps its data (`appendonly`, `appendfsync`, replicas); a loss begins a new epoch.
+//! keeps its data (`appendonly`, `appendfsync`, `save`): that is asked at every connection and told;
+//! a loss begins a new epoch.
 
 mod answers;
 mod availability;
 mod backoff;
 mod cluster;
+mod durability;
+mod inspection;
 mod keys;
 mod link;
 mod payload;
@@ -33,14 +36,15 @@ use tokio_util::task::TaskTracker;
 
 use self::availability::Availability;
 use self::cluster::Cluster;
+use self::inspection::INSPECT_EVERY;
 use self::keys::Keys;
-use self::link::Link;
+use self::link::{Link, LinkOptions};
 use self::rooms::{From, Rooms};
 use self::subscriber::Subscriptions;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Lease, LogBounds, NodeId,
-    Page, ReadError, Registry, RegistryChanges,
+    Page, Promise, ReadError, Registry, RegistryChanges, Unfit,
 };
 use crate::config::RedisUrl;
 
@@ -58,6 +62,10 @@ pub struct RedisOptions {
     pub bounds: LogBounds,
     /// When a call without an answer ends.
     pub call_timeout: Duration,
+    /// How often the server is asked how it is set up, beside every connection.
+    pub inspect_every: Duration,
+    /// Whether a server that may drop entries when its memory is full is used all the same.
+    pub allow_eviction: bool,
 }
 
 impl RedisOptions {
@@ -70,6 +78,8 @@ impl RedisOptions {
             node_name: node_name.into(),
             bounds: LogBounds::default(),
             call_timeout: CALL_TIMEOUT,
+            inspect_every: INSPECT_EVERY,
+            allow_eviction: false,
         }
     }
 }
@@ -109,6 +119,8 @@ impl Redis {
             node_name,
             bounds,
             call_timeout,
+            inspect_every,
+            allow_eviction,
         } = options;
         let connection = url.connection().clone();
         // Announcements come between answers, which RESP 2 cannot tell apart.
@@ -124,12 +136,13 @@ impl Redis {
         let (outbox, events) = Outbox::new();
         let availability = Arc::new(Availability::new(url, outbox));
         let keys = Keys::new(prefix);
-        let (link, keeper) = Link::new(
-            client.clone(),
-            format!("{node_name}/calls"),
+        let link_options = LinkOptions {
+            name: format!("{node_name}/calls"),
             call_timeout,
-            Arc::clone(&availability),
-        );
+            inspect_every,
+            allow_eviction,
+        };
+        let (link, keeper) = Link::new(client.clone(), link_options, Arc::clone(&availability));
         let (subscriptions, subscriber) = Subscriptions::new(
             client,
             format!("{node_name}/subscriber"),
@@ -258,6 +271,14 @@ impl Backplane for Redis {
 
     fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>> {
         Box::pin(self.cluster.secret(&self.link, proposal))
+    }
+
+    fn promise(&self) -> Promise {
+        self.link.promise()
+    }
+
+    fn unfit(&self) -> BoxFuture<'_, Unfit> {
+        Box::pin(self.link.unfit())
     }
 }
 

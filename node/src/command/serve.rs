@@ -77,6 +77,11 @@ pub(super) async fn run(config: ServeConfig) -> Result<(), Failure> {
             info!("stopped before it was ready");
             return Ok(());
         }
+        Err(StartError::Unfit(unfit)) => {
+            return Err(Failure::new(5, "refusing to start with this Redis")
+                .because(&unfit)
+                .try_this(unfit.help));
+        }
         Err(StartError::Certificate(error)) => return Err(broken(error)),
         Err(StartError::Socket(error)) => return Err(taken(config.listen, &error)),
     };
@@ -115,6 +120,7 @@ fn attach(
     };
     let options = RedisOptions {
         prefix: config.redis_prefix.clone(),
+        allow_eviction: config.allow_eviction,
         ..RedisOptions::new(redis.clone(), name)
     };
     Redis::attach(options, tasks, stop).map_err(|error| {

@@ -56,8 +56,8 @@ fn the_effective_configuration_hides_the_password() {
     );
     assert_eq!(
         config.to_string(),
-        "listen=127.0.0.1:8081 redis=redis://ann:***@host redis_prefix=chat: name=n cert=c.pem \
-         key=k.pem advertise=chat.example:443 notice_every=1m \
+        "listen=127.0.0.1:8081 redis=redis://ann:***@host redis_prefix=chat: allow_eviction=false \
+         name=n cert=c.pem key=k.pem advertise=chat.example:443 notice_every=1m \
          notice_text=\"scheduled server notice\" drain_timeout=10s idle_timeout=15s grace=5s \
          lease=15s append_timeout=5s max_connections=20000 log=info log_format=auto"
     );
@@ -201,6 +201,7 @@ fn every_flag_shows_its_variable_and_the_exit_statuses_close_the_help() {
             "LISTEN",
             "REDIS_URL",
             "REDIS_PREFIX",
+            "ALLOW_EVICTION",
             "NODE_NAME",
             "CERTS",
             "CERT",

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use chat_protocol::client::{ClientFrame, Start};
 use chat_protocol::lane::{Author, LaneFrame, Message, TopicChanged};
 use chat_protocol::limits::PAGE_LEN_MAX;
-use chat_protocol::node::{BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary};
+use chat_protocol::node::{
+    BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
+};
 use chat_protocol::{
     CloseCode, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, StreamCode, UserName,
 };
@@ -28,6 +30,7 @@ use crate::outlet::{Invitation, Opening};
 use crate::policy::Refusal;
 use crate::room::Room;
 use crate::session::{self, Command, Denial, Session};
+use crate::{damage, supervise};
 
 /// A connection with a session.
 pub(super) struct Served {
@@ -307,6 +310,16 @@ impl Served {
                 });
             }
             Command::Ping(request) => outlet.send(Done { request }),
+            Command::Status(request) => {
+                let promise = self.hub.promise();
+                outlet.send(Status {
+                    request,
+                    durability: promise.survival.to_wire(),
+                    may_evict: promise.may_evict,
+                    damaged: damage::total(),
+                    panics: supervise::panics(),
+                });
+            }
             // Dealt with before.
             Command::Bye => {}
         }

@@ -32,7 +32,7 @@ use inbox::{Inbox, Invite};
 use keys::SessionKeys;
 use sessions::Sessions;
 
-use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, ReadError};
+use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, Promise, ReadError};
 use crate::outlet::{Lane, Opening, Outlet};
 use crate::policy::{Policy, Refusal};
 use crate::presence::view::{Change, Fact, FactKey};
@@ -155,6 +155,12 @@ impl Hub {
     #[must_use]
     pub fn is_available(&self) -> bool {
         *self.is_available.borrow()
+    }
+
+    /// What becomes of acknowledged entries, as far as is known by now.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        self.backplane.promise()
     }
 
     /// The name of a session that is on this node.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test")]
 
 mod connections;
+mod durability;
 mod foreign;
 mod losses;
 mod refusals;

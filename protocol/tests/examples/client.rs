@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use chat_protocol::client::{
-    Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename, Resume,
-    SetTopic, Start,
+    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename,
+    Resume, SetTopic, Start,
 };
 use chat_protocol::{ClientFrame, Nonce, RequestId, RoomRef, Token};
 
@@ -260,6 +260,17 @@ pub(crate) fn examples() -> Vec<Example> {
             "Bye",
             Bye {},
             &[("02", "length 2"), ("40 54", "kind 0x54 Bye")],
+        ),
+        example(
+            "AskStatus",
+            AskStatus {
+                request: RequestId(10),
+            },
+            &[
+                ("03", "length 3"),
+                ("40 56", "kind 0x56 AskStatus"),
+                ("0a", "request 10"),
+            ],
         ),
     ]
 }

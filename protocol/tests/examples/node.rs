@@ -1,8 +1,8 @@
 //! Examples of what a node sends on the control stream.
 
 use chat_protocol::node::{
-    Ack, BackplaneState, Closing, Done, Failed, Goaway, MemberPage, Permissions, Rejected, Renamed,
-    RoomPage, RoomSummary, SessionLimits, Welcome,
+    Ack, BackplaneState, Closing, Done, Durability, Failed, Goaway, MemberPage, Permissions,
+    Rejected, Renamed, RoomPage, RoomSummary, SessionLimits, Status, Welcome,
 };
 use chat_protocol::{CloseCode, ErrorCode, NodeFrame, Nonce, RequestId, RoomRef};
 
@@ -273,6 +273,25 @@ pub(crate) fn examples() -> Vec<Example> {
                 ("40 92", "kind 0x92 Closing"),
                 ("84 04", "code 0x204 refused"),
                 ("00", "detail \"\""),
+            ],
+        ),
+        example(
+            "Status",
+            Status {
+                request: RequestId(10),
+                durability: Durability::SECOND,
+                may_evict: false,
+                damaged: 300,
+                panics: 0,
+            },
+            &[
+                ("08", "length 8"),
+                ("40 96", "kind 0x96 Status"),
+                ("0a", "request 10"),
+                ("05", "durability 5: about a second"),
+                ("00", "may_evict: false"),
+                ("ac 02", "damaged 300"),
+                ("00", "panics 0"),
             ],
         ),
     ]

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use chat_protocol::client::{
-    Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename, Resume,
-    SetTopic, Start,
+    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename,
+    Resume, SetTopic, Start,
 };
 use chat_protocol::lane::{
     At, Author, Damaged, End, EndReason, Gap, GapReason, Joined, Message, Notice, NoticeLevel,
@@ -14,8 +14,8 @@ use chat_protocol::limits::{
     PAGE_LEN_MAX, PRESENCE_NAMES_MAX, TOKEN_BYTES_MAX,
 };
 use chat_protocol::node::{
-    Ack, BackplaneState, Closing, Done, Failed, Goaway, MemberPage, Permissions, Rejected, Renamed,
-    RoomPage, RoomSummary, SessionLimits, Welcome,
+    Ack, BackplaneState, Closing, Done, Durability, Failed, Goaway, MemberPage, Permissions,
+    Rejected, Renamed, RoomPage, RoomSummary, SessionLimits, Status, Welcome,
 };
 use chat_protocol::{
     AccountId, ClientFrame, Content, Cursor, Epoch, LaneFrame, NodeFrame, NodeName, Nonce,
@@ -109,6 +109,7 @@ fn client_frame() -> BoxedStrategy<ClientFrame> {
         (request(), string(300)).prop_map(|(request, with)| OpenDirect { request, with }.into()),
         request().prop_map(|request| Ping { request }.into()),
         Just(Bye {}.into()),
+        request().prop_map(|request| AskStatus { request }.into()),
     ]
     .boxed()
 }
@@ -213,6 +214,21 @@ fn node_frame() -> BoxedStrategy<NodeFrame> {
             .prop_map(|(delay_ms, nodes)| Goaway { delay_ms, nodes }.into()),
         any::<bool>().prop_map(|available| BackplaneState { available }.into()),
         (any::<u32>(), detail()).prop_map(|(code, detail)| Closing { code, detail }.into()),
+        (
+            request(),
+            any::<u32>(),
+            any::<bool>(),
+            any::<u64>(),
+            any::<u64>()
+        )
+            .prop_map(|(request, durability, may_evict, damaged, panics)| Status {
+                request,
+                durability: Durability(durability),
+                may_evict,
+                damaged,
+                panics
+            }
+            .into()),
     ]
     .boxed()
 }

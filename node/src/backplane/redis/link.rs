@@ -12,13 +12,15 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisResult, ServerErrorKind};
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
+use super::super::promise::{Promise, Unfit};
 use super::super::{AppendError, ReadError};
 use super::availability::{Availability, Part};
 use super::backoff::Backoff;
+use super::inspection::{self, Findings, Inspector};
 use super::server::Server;
 
 /// Makes calls over the current connection.
@@ -27,6 +29,20 @@ pub(super) struct Link {
     current: watch::Receiver<Option<Connected>>,
     suspects: mpsc::Sender<Suspicion>,
     call_timeout: Duration,
+    findings: watch::Receiver<Findings>,
+}
+
+/// How the connection of a [`Link`] is kept.
+#[derive(Clone, Debug)]
+pub(super) struct LinkOptions {
+    /// What `CLIENT LIST` shows.
+    pub(super) name: String,
+    /// When a call without an answer ends.
+    pub(super) call_timeout: Duration,
+    /// How often the server is asked how it is set up.
+    pub(super) inspect_every: Duration,
+    /// Whether it may drop entries when its memory is full.
+    pub(super) allow_eviction: bool,
 }
 
 /// What a call noticed about the connection with this id.
@@ -86,17 +102,18 @@ impl Link {
     /// A link and the task that keeps it, to be run.
     pub(super) fn new(
         client: Client,
-        name: String,
-        call_timeout: Duration,
+        options: LinkOptions,
         availability: Arc<Availability>,
     ) -> (Self, Keeper) {
+        let call_timeout = options.call_timeout;
+        let (inspector, findings) = Inspector::new(options.allow_eviction);
         let (connected, current) = watch::channel(None);
         // When it is full, there is enough to look at.
         let (suspects, suspected) = mpsc::channel(16);
         let keeper = Keeper {
             client,
-            name,
-            call_timeout,
+            options,
+            inspector,
             availability,
             connected,
             suspected,
@@ -107,9 +124,26 @@ impl Link {
                 current,
                 suspects,
                 call_timeout,
+                findings,
             },
             keeper,
         )
+    }
+
+    /// What the server promises, as of the last time it was asked.
+    pub(super) fn promise(&self) -> Promise {
+        self.findings.borrow().promise
+    }
+
+    /// Returns when the server is refused. Cancel safe.
+    pub(super) async fn unfit(&self) -> Unfit {
+        let mut findings = self.findings.clone();
+        let found = findings.wait_for(|found| found.unfit.is_some()).await;
+        match found.map(|found| found.unfit.clone()) {
+            Ok(Some(unfit)) => unfit,
+            // The node is stopping.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
     }
 
     /// Makes a call over the current connection, waiting for one if there is none.
@@ -164,8 +198,8 @@ impl Link {
 /// Keeps the connection of a [`Link`]: the only one that makes it.
 pub(super) struct Keeper {
     client: Client,
-    name: String,
-    call_timeout: Duration,
+    options: LinkOptions,
+    inspector: Inspector,
     availability: Arc<Availability>,
     connected: watch::Sender<Option<Connected>>,
     suspected: mpsc::Receiver<Suspicion>,
@@ -173,7 +207,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Connects, watches and connects again until `stop`.
+    /// Connects, watches and connects again until `stop`, or until the server is refused.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         // Cancel safe: dropping a connection closes it.
         tokio::select! {
@@ -187,7 +221,11 @@ impl Keeper {
         let mut backoff = Backoff::default();
         loop {
             match self.connect().await {
-                Ok(connected) => {
+                Ok((connected, server)) => {
+                    if self.inspector.on_connected(&server).is_err() {
+                        // Nothing is ever written to it: the node is about to end.
+                        return std::future::pending().await;
+                    }
                     self.connected.send_replace(Some(connected.clone()));
                     self.availability.up(Part::Calls);
                     let why = self.watch(connected, &mut backoff).await;
@@ -200,50 +238,41 @@ impl Keeper {
         }
     }
 
-    async fn connect(&mut self) -> Result<Connected, String> {
+    async fn connect(&mut self) -> Result<(Connected, Server), String> {
+        let time = self.options.call_timeout;
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.call_timeout))
+            .set_connection_timeout(Some(time))
             .set_response_timeout(None)
             .set_pipeline_buffer_size(CALLS_QUEUED_MAX);
-        let mut connection = connect(&self.client, &config, &self.name, self.call_timeout).await?;
-        let info = redis::cmd("INFO");
-        let asked = timeout(
-            self.call_timeout,
-            info.query_async::<String>(&mut connection),
-        )
-        .await;
-        let server = match asked {
-            Ok(Ok(info)) => Server::from_info(&info),
-            Ok(Err(error))
-                if matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) =>
-            {
-                Server::default()
-            }
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err(format!("nothing within {:?}", self.call_timeout)),
-        };
+        let mut connection = connect(&self.client, &config, &self.options.name, time).await?;
+        let server = inspection::ask(&mut connection, time).await?;
         // A server that is still loading has an `INFO`, and nothing else.
-        ping(&mut connection, self.call_timeout).await?;
+        ping(&mut connection, time).await?;
         self.made += 1;
-        info!(%server, "connected to redis");
-        if let Some(complaint) = server.complaint() {
-            warn!(complaint, "redis is not set up as it should be");
-        }
-        Ok(Connected {
+        let connected = Connected {
             id: self.made,
             connection,
-            run_id: server.run_id.into(),
-        })
+            run_id: server.run_id.as_deref().unwrap_or_default().into(),
+        };
+        Ok((connected, server))
     }
 
     /// Returns why the connection is of no use any more.
     async fn watch(&mut self, mut connected: Connected, backoff: &mut Backoff) -> String {
-        let mut ticks = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let time = self.options.call_timeout;
+        let mut ticks = every(PING_EVERY);
+        let mut inspections = every(self.options.inspect_every);
         loop {
-            // Both arms are cancel safe.
+            // All arms are cancel safe.
             let has_held = tokio::select! {
                 _ = ticks.tick() => true,
+                _ = inspections.tick() => {
+                    match inspection::ask(&mut connected.connection, time).await {
+                        Ok(server) => self.inspector.on_asked_again(&server),
+                        Err(why) => return why,
+                    }
+                    continue;
+                }
                 suspicion = self.suspected.recv() => match suspicion {
                     Some(Suspicion::Broken(id)) if id == connected.id => false,
                     Some(Suspicion::Replica(id)) if id == connected.id => {
@@ -254,7 +283,7 @@ impl Keeper {
                     None => return "nobody needs it".to_owned(),
                 },
             };
-            if let Err(why) = ping(&mut connected.connection, self.call_timeout).await {
+            if let Err(why) = ping(&mut connected.connection, time).await {
                 return why;
             }
             self.availability.settle();
@@ -263,6 +292,12 @@ impl Keeper {
             }
         }
     }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval_at(Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Makes a connection named `name` within `time`.

@@ -1,100 +1,170 @@
-//! What a Redis says of itself when a connection is made. Pure.
+//! What a Redis says of itself. Pure: answers in, fields out; what they mean is
+//! [`durability`](super::durability)'s.
 
-use std::fmt::{self, Display};
+use std::collections::HashMap;
 
-/// The server at the other end of a connection.
+/// The server at the other end of a connection. What it does not tell is `None`: managed servers
+/// refuse `CONFIG`, and a user with few rights may not even ask for `INFO`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Server {
-    /// Names one run of the server process; empty when the user may not ask.
-    pub(super) run_id: String,
-    version: String,
-    maxmemory: String,
-    maxmemory_policy: String,
-    append_only: String,
+    /// Names one run of the server process.
+    pub(super) run_id: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) role: Option<Role>,
+    /// Replicas that are connected.
+    pub(super) replicas: Option<u64>,
+    /// Most bytes of memory; 0 for no bound.
+    pub(super) maxmemory_bytes: Option<u64>,
+    pub(super) maxmemory_policy: Option<String>,
+    /// Whether it writes a log to disk.
+    pub(super) has_append_only: Option<bool>,
+    /// When that log is forced to disk.
+    pub(super) fsync: Option<Fsync>,
+    /// When snapshots are made; empty for never.
+    pub(super) save: Option<String>,
+}
+
+/// What a server is to the others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Role {
+    Master,
+    Replica,
+}
+
+/// When the append-only file is forced to disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Fsync {
+    Always,
+    EverySecond,
+    /// When the system likes.
+    No,
 }
 
 impl Server {
-    /// Reads the answer to `INFO`. Fields it does not have stay empty.
+    /// Reads the answer to `INFO`.
     pub(super) fn from_info(info: &str) -> Self {
         let field = |name: &str| {
             let value = info
                 .lines()
                 .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            value.unwrap_or_default().trim().to_owned()
+            value.map(str::trim).filter(|value| !value.is_empty())
         };
+        let number = |name| field(name)?.parse().ok();
         Self {
-            run_id: field("run_id"),
-            version: field("redis_version"),
-            maxmemory: field("maxmemory"),
-            maxmemory_policy: field("maxmemory_policy"),
-            append_only: field("aof_enabled"),
+            run_id: field("run_id").map(str::to_owned),
+            version: field("redis_version").map(str::to_owned),
+            role: match field("role") {
+                Some("master") => Some(Role::Master),
+                Some("slave" | "replica") => Some(Role::Replica),
+                _ => None,
+            },
+            replicas: number("connected_slaves"),
+            maxmemory_bytes: number("maxmemory"),
+            maxmemory_policy: field("maxmemory_policy").map(str::to_owned),
+            has_append_only: match field("aof_enabled") {
+                Some("1") => Some(true),
+                Some("0") => Some(false),
+                _ => None,
+            },
+            fsync: None,
+            save: None,
         }
     }
 
-    /// What an operator has to change, if anything.
-    pub(super) fn complaint(&self) -> Option<&'static str> {
-        let major = self
-            .version
-            .split('.')
-            .next()
-            .and_then(|major| major.parse::<u32>().ok());
-        let may_evict = !matches!(self.maxmemory.as_str(), "" | "0")
-            && !matches!(self.maxmemory_policy.as_str(), "" | "noeviction");
-        if major.is_some_and(|major| major < 7) {
-            Some("it is too old: version 7.0 or newer is needed")
-        } else if self.run_id.is_empty() {
-            Some("INFO is not permitted: a restart that loses entries may go unnoticed")
-        } else if may_evict {
-            Some("it may evict keys: set maxmemory-policy to noeviction, or entries get lost")
-        } else {
-            None
-        }
+    /// Adds the answer to `CONFIG GET` of [`SETTINGS`]. What `INFO` said is the state, and stays.
+    pub(super) fn with_config(mut self, config: &HashMap<String, String>) -> Self {
+        let setting = |name: &str| config.get(name).map(String::as_str);
+        let configured = match setting("appendonly") {
+            Some("yes") => Some(true),
+            Some("no") => Some(false),
+            _ => None,
+        };
+        self.has_append_only = self.has_append_only.or(configured);
+        self.fsync = match setting("appendfsync") {
+            Some("always") => Some(Fsync::Always),
+            Some("everysec") => Some(Fsync::EverySecond),
+            Some("no") => Some(Fsync::No),
+            _ => None,
+        };
+        self.save = setting("save").map(str::to_owned);
+        self.maxmemory_bytes = self
+            .maxmemory_bytes
+            .or_else(|| setting("maxmemory")?.parse().ok());
+        let policy = setting("maxmemory-policy").map(str::to_owned);
+        self.maxmemory_policy = self.maxmemory_policy.or(policy);
+        self
     }
 }
 
-impl Display for Server {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = if self.version.is_empty() {
-            "?"
-        } else {
-            &self.version
-        };
-        // What is acknowledged survives a crash of the server only with a log on disk.
-        let durability = match self.append_only.as_str() {
-            "1" => "on disk (append-only file)",
-            "0" => "in memory or snapshots",
-            _ => "unknown",
-        };
-        write!(out, "version {version}, entries kept {durability}")
-    }
-}
+/// What is asked of `CONFIG GET`.
+pub(super) const SETTINGS: [&str; 5] = [
+    "appendonly",
+    "appendfsync",
+    "save",
+    "maxmemory",
+    "maxmemory-policy",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn info_is_read_and_judged() {
-        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nmaxmemory:0\r\n\
+    fn info_and_config_are_read() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:abc\r\nrole:master\r\n\
+                    connected_slaves:2\r\nmaxmemory:9\r\nmaxmemory_human:9B\r\n\
                     maxmemory_policy:noeviction\r\naof_enabled:1\r\n";
         let server = Server::from_info(info);
-        assert_eq!(server.run_id, "abc");
-        assert_eq!(server.complaint(), None);
+        let expected = Server {
+            run_id: Some("abc".to_owned()),
+            version: Some("7.0.15".to_owned()),
+            role: Some(Role::Master),
+            replicas: Some(2),
+            maxmemory_bytes: Some(9),
+            maxmemory_policy: Some("noeviction".to_owned()),
+            has_append_only: Some(true),
+            fsync: None,
+            save: None,
+        };
+        assert_eq!(server, expected);
+        let config = [
+            ("appendonly", "no"),
+            ("appendfsync", "everysec"),
+            ("save", ""),
+            ("maxmemory", "5"),
+        ];
+        let config: HashMap<String, String> = config
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let server = server.with_config(&config);
         assert_eq!(
-            server.to_string(),
-            "version 7.0.15, entries kept on disk (append-only file)"
+            server,
+            Server {
+                fsync: Some(Fsync::EverySecond),
+                save: Some(String::new()),
+                ..expected
+            },
+            "what is beats what is configured"
         );
-        let old = Server::from_info(&info.replace("7.0.15", "6.2.1"));
-        assert!(old.complaint().unwrap().contains("7.0"));
-        let lru = info
-            .replace("maxmemory:0", "maxmemory:9")
-            .replace("noeviction", "allkeys-lru");
-        assert!(
-            Server::from_info(&lru)
-                .complaint()
-                .unwrap()
-                .contains("noeviction")
+        let server = Server::default().with_config(&config);
+        assert_eq!(
+            (server.has_append_only, server.maxmemory_bytes),
+            (Some(false), Some(5))
         );
-        assert!(Server::from_info("").complaint().unwrap().contains("INFO"));
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_guessed() {
+        for info in [
+            "",
+            "garbage",
+            "role:\r\nmaxmemory:-1\r\naof_enabled:2\r\nconnected_slaves:x\r\n",
+        ] {
+            assert_eq!(Server::from_info(info), Server::default(), "{info}");
+        }
+        assert_eq!(
+            Server::default().with_config(&HashMap::new()),
+            Server::default()
+        );
     }
 }
