@@ -56,6 +56,8 @@ pub struct Options {
     pub append_timeout: Duration,
     /// Silence after which a client is taken for gone.
     pub idle_timeout: Duration,
+    /// How long a client may leave a stream full before it is closed as a slow reader.
+    pub slow_reader_timeout: Duration,
     /// Most connections.
     pub connections_max: usize,
 }
@@ -101,6 +103,7 @@ impl Node {
             lease: options.lease,
             append_timeout: options.append_timeout,
             idle_timeout: options.idle_timeout,
+            slow_reader_timeout: options.slow_reader_timeout,
         };
         let backplane = Arc::clone(&attachment.backplane);
         // Cancel safe: until the backplane has answered, nothing runs that would have to be stopped.

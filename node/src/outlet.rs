@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
-use chat_protocol::lane::EndReason;
+use chat_protocol::lane::{EndReason, HistoryPage};
 use chat_protocol::limits::IN_FLIGHT_MAX;
 use chat_protocol::{CloseCode, Cursor, Frame, NodeFrame, RoomName, RoomRef, UserName};
 use futures_util::task::AtomicWaker;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tracing::debug;
 
 use crate::room::{Position, Room};
@@ -55,6 +55,8 @@ pub struct Word {
     pub dirty: VecDeque<RoomRef>,
     /// Lanes to open.
     pub open: Vec<Opening>,
+    /// Pages of older entries to send.
+    pub pages: Vec<PageOut>,
     /// Lanes to end.
     pub end: Vec<(RoomRef, EndReason)>,
     /// The connection is to be closed, after everything else was written.
@@ -72,6 +74,17 @@ pub struct Opening {
     pub position: Position,
     /// Its first frame, encoded.
     pub joined: Bytes,
+}
+
+/// A page of older entries to send, on a stream of its own.
+#[derive(Debug)]
+pub struct PageOut {
+    /// Its first frame.
+    pub head: HistoryPage,
+    /// The frames after it.
+    pub frames: Vec<Bytes>,
+    /// Its place among the pages the connection may have under way.
+    pub slot: OwnedSemaphorePermit,
 }
 
 impl Outlet {
@@ -117,6 +130,12 @@ impl Outlet {
     /// Asks for a lane to be opened.
     pub fn open(&self, opening: Opening) {
         self.word().open.push(opening);
+        self.writer.wake();
+    }
+
+    /// Leaves a page of older entries. Bounded by its slots.
+    pub fn page(&self, page: PageOut) {
+        self.word().pages.push(page);
         self.writer.wake();
     }
 

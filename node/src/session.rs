@@ -7,13 +7,14 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use chat_protocol::client::{
-    ClientFrame, Join, ListMembers, ListRooms, OpenDirect, Publish, Rename, SetTopic, Start,
+    ClientFrame, Join, ListMembers, ListRooms, OpenDirect, Publish, ReadBefore, Rename, SetTopic,
+    Start,
 };
 use chat_protocol::limits::ROOMS_PER_SESSION_MAX;
 use chat_protocol::node::{Failed, NodeFrame, Permissions, Rejected};
 use chat_protocol::text::InvalidText;
 use chat_protocol::{
-    CloseCode, Content, ErrorCode, Nonce, RequestId, RoomName, RoomRef, Topic, UserName,
+    CloseCode, Content, Cursor, ErrorCode, Nonce, RequestId, RoomName, RoomRef, Topic, UserName,
 };
 
 use crate::policy::Refusal;
@@ -88,6 +89,17 @@ pub enum Command {
         request: RequestId,
         /// After which.
         after: Option<RoomName>,
+    },
+    /// Read older entries.
+    ReadBefore {
+        /// The client's name for it.
+        request: RequestId,
+        /// The lane of the room.
+        lane: RoomRef,
+        /// The entry after them.
+        before: Cursor,
+        /// How many, as asked.
+        len: u32,
     },
     /// Answer.
     Ping(RequestId),
@@ -178,6 +190,11 @@ impl Session {
             ClientFrame::ListRooms(list) => {
                 let request = list.request;
                 self.on_list_rooms(list)
+                    .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
+            }
+            ClientFrame::ReadBefore(read) => {
+                let request = read.request;
+                self.on_read_before(&read)
                     .map_err(|refusal| Denial::Answer(failed(request, refusal).into()))
             }
             ClientFrame::Ping(ping) => Ok(Command::Ping(ping.request)),
@@ -298,6 +315,20 @@ impl Session {
         })
     }
 
+    fn on_read_before(&self, read: &ReadBefore) -> Result<Command, Refusal> {
+        self.allow(Permissions::JOIN)?;
+        // A lane of two that has no room yet is not open.
+        if !matches!(self.lanes.get(&read.room), Some(Some(_))) {
+            return Err(Refusal::of(ErrorCode::NotJoined));
+        }
+        Ok(Command::ReadBefore {
+            request: read.request,
+            lane: read.room,
+            before: read.before,
+            len: read.len,
+        })
+    }
+
     fn check_target(&self, lane: RoomRef, nonce: Nonce) -> Result<(), Refusal> {
         match self.lanes.get(&lane) {
             Some(Some(room)) if *room != RoomName::system() => {}
@@ -381,6 +412,7 @@ const RETRY_AFTER_MS: u32 = 500;
 #[cfg(test)]
 mod tests {
     use chat_protocol::client::{Bye, Hello, Leave};
+    use chat_protocol::{Epoch, Seq};
 
     use super::*;
 
@@ -459,6 +491,16 @@ mod tests {
                 Leave {
                     request: RequestId(1),
                     room: RoomRef(9),
+                }
+                .into(),
+                ErrorCode::NotJoined,
+            ),
+            (
+                ReadBefore {
+                    request: RequestId(1),
+                    room: RoomRef(9),
+                    before: Cursor::new(Epoch(1), Seq(1)),
+                    len: 1,
                 }
                 .into(),
                 ErrorCode::NotJoined,

@@ -39,6 +39,8 @@ frames! {
         0x54 Bye,
         /// Asks what the node promises and how it fares.
         0x56 AskStatus,
+        /// Asks for a page of older entries of a joined room.
+        0x58 ReadBefore,
     }
 }
 
@@ -183,3 +185,18 @@ pub struct AskStatus {
 /// Ends the session without a grace time.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Bye {}
+
+/// Asks for the entries right before one, to scroll back. Answered by a page, a stream of its own
+/// whose first frame is [`HistoryPage`](crate::lane::HistoryPage), or by `Failed`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReadBefore {
+    /// Comes back in `HistoryPage` or `Failed`.
+    pub request: RequestId,
+    /// As told in `Joined`.
+    pub room: RoomRef,
+    /// The oldest entry the reader has: the page ends right before it.
+    pub before: Cursor,
+    /// How many entries. At most
+    /// [`HISTORY_PAGE_LEN_MAX`](crate::limits::HISTORY_PAGE_LEN_MAX); 0 only asks what there is.
+    pub len: u32,
+}

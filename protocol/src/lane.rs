@@ -1,4 +1,4 @@
-//! What a node sends on a lane: entries of the room's log, and marks between them.
+//! What a node sends on a lane or a page: entries of the room's log, and marks between them.
 //!
 //! Kinds below `0x20` are **entries**: each takes the next seq, also one of an unknown odd kind that
 //! is skipped. Kinds `0x10`–`0x1f` are entries of nodes among themselves and never on a lane. Kinds
@@ -35,6 +35,8 @@ frames! {
         0x26 End,
         /// Mark: who came and went. Odd: a client may not care.
         0x27 Presence,
+        /// Mark: the first frame of a page. Never on a lane.
+        0x28 HistoryPage,
     }
 }
 
@@ -209,4 +211,22 @@ pub enum PresenceChange {
         /// The name now.
         to: UserName,
     },
+}
+
+/// A page of older entries follows: those from `next` up to but not including `end`. Seqs are of
+/// `epoch`, which may be another than was asked with.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct HistoryPage {
+    /// As asked.
+    pub request: RequestId,
+    /// The log's epoch.
+    pub epoch: Epoch,
+    /// Seq of the oldest entry that can be had. A page with `next` up to here is the last one.
+    pub first: Seq,
+    /// Seq of the first entry that follows, and where the page before this one ends.
+    pub next: Seq,
+    /// Seq after the last entry that follows.
+    pub end: Seq,
+    /// Why the page does not end right before what was asked, if so.
+    pub gap: Option<GapReason>,
 }

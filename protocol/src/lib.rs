@@ -9,6 +9,8 @@
 //! A client opens one bidirectional **control stream**, says [`Hello`](client::Hello) and then
 //! sends requests and publishes; answers come back on it. For each room the client joined the node
 //! opens one unidirectional **lane**: [`Joined`](lane::Joined) first, then the room's entries.
+//! A client that scrolls back asks for a page of older entries, which comes on a stream of its own,
+//! behind everything that is live.
 //! Every stream starts with a varint [`StreamType`]; after it come frames:
 //!
 //! ```text
@@ -59,6 +61,8 @@ pub enum StreamType {
     Control,
     /// The events of one room. Unidirectional, opened by the node.
     Lane,
+    /// A page of older entries of one room. Unidirectional, opened by the node.
+    Page,
 }
 
 impl StreamType {
@@ -68,6 +72,7 @@ impl StreamType {
         match self {
             Self::Control => 0x00,
             Self::Lane => 0x01,
+            Self::Page => 0x02,
         }
     }
 
@@ -78,6 +83,7 @@ impl StreamType {
         match value {
             0x00 => Some(Self::Control),
             0x01 => Some(Self::Lane),
+            0x02 => Some(Self::Page),
             _ => None,
         }
     }

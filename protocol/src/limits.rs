@@ -45,6 +45,13 @@ pub const IN_FLIGHT_MAX: usize = 256;
 /// Most past entries a join gives; a larger number counts as this one.
 pub const HISTORY_LEN_MAX: u32 = 1_000;
 
+/// Most entries of a page of older entries; a larger number counts as this one. About a screen of a
+/// very long terminal, and at most about a megabyte.
+pub const HISTORY_PAGE_LEN_MAX: u32 = 256;
+
+/// Most pages of older entries that a connection may have under way.
+pub const HISTORY_PAGES_MAX: usize = 4;
+
 /// Most rows of a page of members or rooms.
 pub const PAGE_LEN_MAX: usize = 100;
 

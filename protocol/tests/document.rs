@@ -111,6 +111,8 @@ fn every_limit_is_listed_with_its_value() {
         ROOMS_PER_SESSION_MAX,
         IN_FLIGHT_MAX,
         HISTORY_LEN_MAX,
+        HISTORY_PAGE_LEN_MAX,
+        HISTORY_PAGES_MAX,
         PAGE_LEN_MAX,
         PRESENCE_NAMES_MAX,
         DETAIL_BYTES_MAX,
@@ -150,6 +152,7 @@ fn the_names_of_small_numbers_are_listed() {
         format!("* The **minor** version is {MINOR} here."),
         format!("| `0x{:02x}` | control |", StreamType::Control.to_wire()),
         format!("| `0x{:02x}` | lane |", StreamType::Lane.to_wire()),
+        format!("| `0x{:02x}` | page |", StreamType::Page.to_wire()),
         format!("| {} | text |", Content::TEXT),
         format!("| {} | action:", Content::ACTION),
     ] {

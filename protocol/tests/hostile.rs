@@ -190,6 +190,12 @@ fn values_outside_a_field_are_malformed() {
         (0x24, "03 01 01", "a reason that does not exist"),
         (0x26, "03", "a reason that does not exist"),
         (0x27, "01 01 03 01 61 00", "a change that does not exist"),
+        (0x28, "01 01 01 01 01 01 03", "a reason that does not exist"),
+        (
+            0x58,
+            "01 01 01 01 ff ff ff ff 1f",
+            "a length beyond 32 bits",
+        ),
     ] {
         let raw = RawFrame {
             kind,

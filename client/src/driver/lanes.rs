@@ -300,7 +300,8 @@ impl LaneReader {
             | LaneFrame::At(_)
             | LaneFrame::Gap(_)
             | LaneFrame::End(_)
-            | LaneFrame::Presence(_) => None,
+            | LaneFrame::Presence(_)
+            | LaneFrame::HistoryPage(_) => None,
         })
     }
 

@@ -76,6 +76,7 @@ async fn start_node(port: u16, certs: &Path, backplane: &Arc<Memory>) -> Result<
         lease: Duration::from_secs(15),
         append_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(15),
+        slow_reader_timeout: Duration::from_secs(30),
         connections_max: 1_000,
     };
     Node::start(

@@ -62,6 +62,7 @@ pub(super) async fn run(config: ServeConfig) -> Result<(), Failure> {
         lease: config.lease,
         append_timeout: config.append_timeout,
         idle_timeout: config.idle_timeout,
+        slow_reader_timeout: config.slow_reader_timeout,
         connections_max: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
     };
     let mut signals = Signals::new()

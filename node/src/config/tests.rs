@@ -25,7 +25,7 @@ fn a_node_without_flags_has_the_documented_defaults() {
         config.to_string(),
         "listen=127.0.0.1:8081 redis=none name=node-PORT certs=certs allow_dev_cert=false \
          notice_every=off drain_timeout=10s idle_timeout=15s grace=5s lease=15s \
-         append_timeout=5s max_connections=20000 log=info log_format=auto"
+         append_timeout=5s slow_reader_timeout=30s max_connections=20000 log=info log_format=auto"
     );
     assert_eq!(config.notice_text.as_str(), "scheduled server notice");
     assert_eq!(config.redis_prefix, "chat:");
@@ -59,7 +59,7 @@ fn the_effective_configuration_hides_the_password() {
         "listen=127.0.0.1:8081 redis=redis://ann:***@host redis_prefix=chat: allow_eviction=false \
          name=n cert=c.pem key=k.pem advertise=chat.example:443 notice_every=1m \
          notice_text=\"scheduled server notice\" drain_timeout=10s idle_timeout=15s grace=5s \
-         lease=15s append_timeout=5s max_connections=20000 log=info log_format=auto"
+         lease=15s append_timeout=5s slow_reader_timeout=30s max_connections=20000 log=info log_format=auto"
     );
     assert!(!format!("{config:?}").contains("secret"));
 }
@@ -123,6 +123,7 @@ fn wrong_values_are_refused_with_what_is_wanted() {
     );
     check("--grace 6m", "wanted a time from 0s to 5m");
     check("--lease 2s", "wanted a time from 3s to 10m");
+    check("--slow-reader-timeout 0s", "wanted a time from 1s to 10m");
     check("--append-timeout 99ms", "wanted a time from 100ms to 1m");
     check("--max-connections 0", "0 is not in 1..=1000000");
     check(
@@ -215,6 +216,7 @@ fn every_flag_shows_its_variable_and_the_exit_statuses_close_the_help() {
             "GRACE",
             "LEASE",
             "APPEND_TIMEOUT",
+            "SLOW_READER_TIMEOUT",
             "MAX_CONNECTIONS",
             "LOG",
             "LOG_FORMAT",

@@ -17,6 +17,7 @@ use tokio::time;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
+mod page;
 mod reader;
 mod served;
 mod writer;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chat_protocol::client::{ClientFrame, Start};
-use chat_protocol::lane::{Author, LaneFrame, Message, TopicChanged};
-use chat_protocol::limits::PAGE_LEN_MAX;
+use chat_protocol::lane::{Author, HistoryPage, LaneFrame, Message, TopicChanged};
+use chat_protocol::limits::{HISTORY_PAGES_MAX, PAGE_LEN_MAX};
 use chat_protocol::node::{
     BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
 };
 use chat_protocol::{
-    CloseCode, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, StreamCode, UserName,
+    CloseCode, Cursor, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, StreamCode, UserName,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use quinn::{SendStream, VarInt};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Span, debug, info};
@@ -26,7 +26,7 @@ use super::writer::{Ended, Writer};
 use super::{Outcome, wait_for_close};
 use crate::backplane::Draft;
 use crate::hub::{Admitted, Hub, LaneAsk, Member};
-use crate::outlet::{Invitation, Opening};
+use crate::outlet::{Invitation, Opening, PageOut};
 use crate::policy::Refusal;
 use crate::room::Room;
 use crate::session::{self, Command, Denial, Session};
@@ -43,6 +43,8 @@ pub(super) struct Served {
     invitations: mpsc::Receiver<Invitation>,
     /// Requests that wait for the backplane.
     pending: FuturesUnordered<BoxFuture<'static, Finished>>,
+    /// Pages of older entries that may still be under way.
+    page_slots: Arc<Semaphore>,
     said_bye: bool,
 }
 
@@ -56,6 +58,10 @@ enum Finished {
     Renamed {
         request: RequestId,
         result: Result<UserName, Refusal>,
+    },
+    Older {
+        request: RequestId,
+        result: Result<PageOut, Refusal>,
     },
     Answered,
 }
@@ -76,6 +82,7 @@ impl Served {
             admitted: Some(admitted),
             invitations,
             pending: FuturesUnordered::new(),
+            page_slots: Arc::new(Semaphore::new(HISTORY_PAGES_MAX)),
             said_bye: false,
         }
     }
@@ -309,6 +316,12 @@ impl Served {
                     more,
                 });
             }
+            Command::ReadBefore {
+                request,
+                lane,
+                before,
+                len,
+            } => self.read_before(request, lane, before, len),
             Command::Ping(request) => outlet.send(Done { request }),
             Command::Status(request) => {
                 let promise = self.hub.promise();
@@ -383,6 +396,37 @@ impl Served {
         self.hub.publish(room, draft, &self.member, lane);
     }
 
+    fn read_before(&self, request: RequestId, lane: RoomRef, before: Cursor, len: u32) {
+        let Some(room) = self.rooms.get(&lane) else {
+            return self.fail(request, Refusal::of(ErrorCode::NotJoined));
+        };
+        let Ok(slot) = Arc::clone(&self.page_slots).try_acquire_owned() else {
+            let refusal =
+                Refusal::because(ErrorCode::RateLimited, "read the pages before it first");
+            return self.fail(request, refusal);
+        };
+        let (hub, room) = (Arc::clone(&self.hub), Arc::clone(room));
+        self.pending.push(Box::pin(async move {
+            let older = hub.read_before(room.name(), before, len).await;
+            let page = older.map(|older| PageOut {
+                head: HistoryPage {
+                    request,
+                    epoch: older.epoch,
+                    first: older.first,
+                    next: older.next,
+                    end: older.end,
+                    gap: older.gap,
+                },
+                frames: older.frames,
+                slot,
+            });
+            Finished::Older {
+                request,
+                result: page,
+            }
+        }));
+    }
+
     fn leave(&mut self, lane: RoomRef) {
         if let Some(room) = self.rooms.remove(&lane) {
             self.hub.leave(&self.member, &room, lane);
@@ -427,6 +471,13 @@ impl Served {
                 self.member.outlet.send(Renamed { request, name });
             }
             Finished::Renamed {
+                request,
+                result: Err(refusal),
+            } => self.fail(request, refusal),
+            Finished::Older {
+                result: Ok(page), ..
+            } => self.member.outlet.page(page),
+            Finished::Older {
                 request,
                 result: Err(refusal),
             } => self.fail(request, refusal),

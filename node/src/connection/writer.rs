@@ -2,7 +2,9 @@
 //! lanes, so that packets fill, and holds nothing for a reader that is behind but its cursor.
 //!
 //! It is one hand-written future. A lane that is stopped by the client's flow control costs no
-//! other lane anything: it is tried again when QUIC says so.
+//! other lane anything: it is tried again when QUIC says so. What a client that does not read can
+//! make the node hold is bounded: QUIC's send window, a slice of the tail for each lane, and a page
+//! of the log for a few of them. When it takes no byte for long enough, the writer ends.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::{Pin, pin};
@@ -21,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::debug;
 
+use super::page::{self, Sent};
 use crate::backplane::{Page, ReadError};
 use crate::hub::Hub;
 use crate::outlet::{Lane, Opening, Outlet};
@@ -38,10 +41,18 @@ pub(super) struct Writer {
     dirty: VecDeque<RoomRef>,
     /// Lanes that QUIC did not let write; looked at on every wake.
     blocked: Vec<RoomRef>,
+    /// Lanes that wait for their turn to read the log.
+    behind: VecDeque<RoomRef>,
     catching_up: FuturesUnordered<BoxFuture<'static, (RoomRef, Result<Page, ReadError>)>>,
+    /// Pages of older entries under way.
+    pages: FuturesUnordered<BoxFuture<'static, Sent>>,
     /// Tells the connection about lanes the client does not want any more.
     stopped: mpsc::Sender<RoomRef>,
     closing: Option<(CloseCode, String)>,
+    /// Since when QUIC does not let answers be written.
+    control_blocked_since: Option<Instant>,
+    /// How long the client may take no byte of a stream that is full.
+    patience: Duration,
     watch: Interval,
 }
 
@@ -62,12 +73,25 @@ struct LaneWriter {
     position: Position,
     stream: LaneStream,
     out: VecDeque<Bytes>,
-    is_catching_up: bool,
+    catch_up: CatchUp,
     /// Asked to end; what the reader did not get it resumes from its cursor.
     end: Option<EndReason>,
     has_said_end: bool,
     /// Since when QUIC does not let it write.
     blocked_since: Option<Instant>,
+}
+
+/// What a lane that is not in the tail does about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum CatchUp {
+    /// It is in the tail, as far as it knows.
+    No,
+    /// It waits until fewer lanes of the connection read the log.
+    Waiting,
+    /// It waits for a page of the log.
+    Reading,
+    /// It writes a page of the log.
+    Writing,
 }
 
 enum LaneStream {
@@ -101,7 +125,8 @@ impl Writer {
         outlet: Arc<Outlet>,
         stopped: mpsc::Sender<RoomRef>,
     ) -> Self {
-        let mut watch = tokio::time::interval(WATCH_EVERY);
+        let patience = hub.settings().slow_reader_timeout;
+        let mut watch = tokio::time::interval(WATCH_EVERY_MAX.min(patience / 4));
         watch.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             connection,
@@ -112,29 +137,40 @@ impl Writer {
             lanes: HashMap::new(),
             dirty: VecDeque::new(),
             blocked: Vec::new(),
+            behind: VecDeque::new(),
             catching_up: FuturesUnordered::new(),
+            pages: FuturesUnordered::new(),
             stopped,
             closing: None,
+            control_blocked_since: None,
+            patience,
             watch,
         }
     }
 
     /// Writes until the connection is to end.
     pub(super) async fn run(mut self) -> Ended {
+        // Fails when the stream is gone, which the first write tells.
+        let _ = self.control.set_priority(CONTROL_PRIORITY);
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.take_word(cx);
         self.take_pages(cx);
-        if self.is_stalled(cx) {
+        let is_page_stalled = self.has_stalled_page(cx);
+        if is_page_stalled || self.is_stalled(cx) {
             return Poll::Ready(Ended::SlowReader);
         }
         // Lanes that were blocked may have been let go; there is no telling which.
         self.dirty.extend(self.blocked.drain(..));
         // Answers first: they are small, and somebody waits for them.
-        if let Poll::Ready(Err(_)) = self.poll_control(cx) {
-            return Poll::Ready(Ended::Lost);
+        match self.poll_control(cx) {
+            Poll::Ready(Ok(())) => self.control_blocked_since = None,
+            Poll::Ready(Err(_)) => return Poll::Ready(Ended::Lost),
+            Poll::Pending => {
+                self.control_blocked_since.get_or_insert_with(Instant::now);
+            }
         }
         let looks = self.dirty.len();
         for _ in 0..looks {
@@ -142,6 +178,7 @@ impl Writer {
                 self.drain(room, cx);
             }
         }
+        self.read_next_behind(cx);
         if !self.dirty.is_empty() {
             // What is left gets its turn after other connections had theirs.
             cx.waker().wake_by_ref();
@@ -154,6 +191,10 @@ impl Writer {
         self.control_out.unsplit(word.control);
         for opening in word.open {
             self.open(opening);
+        }
+        for page in word.pages {
+            let sending = page::send(self.connection.clone(), page, self.patience);
+            self.pages.push(Box::pin(sending));
         }
         for (room, reason) in word.end {
             if let Some(lane) = self.lanes.get_mut(&room) {
@@ -186,7 +227,7 @@ impl Writer {
             position: opening.position,
             stream: LaneStream::Opening(Box::pin(async move { connection.open_uni().await })),
             out: VecDeque::from([head.freeze()]),
-            is_catching_up: false,
+            catch_up: CatchUp::No,
             end: self.closing.is_some().then_some(EndReason::Closing),
             has_said_end: false,
             blocked_since: None,
@@ -201,8 +242,15 @@ impl Writer {
             };
             match page {
                 Ok(page) => {
-                    lane.is_catching_up = false;
+                    let before = lane.position;
                     lane.out.extend(catch_up::frames(&mut lane.position, page));
+                    if lane.position == before {
+                        // The tail has not heard yet of what the log knows.
+                        let again = self.read_behind(room, TAIL_PAUSE);
+                        self.catching_up.extend(again);
+                        continue;
+                    }
+                    lane.catch_up = CatchUp::Writing;
                     self.dirty.push_back(room);
                 }
                 Err(error) => {
@@ -214,10 +262,41 @@ impl Writer {
         }
     }
 
+    /// Lets lanes read the log that have waited for it, as far as the connection may.
+    fn read_next_behind(&mut self, cx: &Context<'_>) {
+        let is_busy =
+            |lane: &&LaneWriter| matches!(lane.catch_up, CatchUp::Reading | CatchUp::Writing);
+        let mut busy = self.lanes.values().filter(is_busy).count();
+        while busy < CATCH_UP_LANES_MAX
+            && let Some(room) = self.behind.pop_front()
+        {
+            // A room left and joined anew has another name.
+            let Some(lane) = self.lanes.get_mut(&room) else {
+                continue;
+            };
+            lane.catch_up = CatchUp::Reading;
+            lane.set_priority(CATCH_UP_PRIORITY);
+            let reading = self.read_behind(room, Duration::ZERO);
+            self.catching_up.extend(reading);
+            busy += 1;
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn has_stalled_page(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Poll::Ready(Some(sent)) = self.pages.poll_next_unpin(cx) {
+            if sent == Sent::Stalled {
+                return true;
+            }
+        }
+        false
+    }
+
     fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError>> {
         while !self.control_out.is_empty() {
             let written = ready!(Pin::new(&mut self.control).poll_write(cx, &self.control_out))?;
             self.control_out.advance(written);
+            self.control_blocked_since = None;
         }
         Poll::Ready(Ok(()))
     }
@@ -240,10 +319,8 @@ impl Writer {
                 }
             }
             Drained::Behind => {
-                lane.is_catching_up = true;
-                let reading = self.read_behind(room, Duration::ZERO);
-                self.catching_up.extend(reading);
-                cx.waker().wake_by_ref();
+                lane.catch_up = CatchUp::Waiting;
+                self.behind.push_back(room);
             }
             Drained::Over => {
                 self.lanes.remove(&room);
@@ -273,10 +350,11 @@ impl Writer {
         let mut is_stalled = false;
         while self.watch.poll_tick(cx).is_ready() {
             let now = Instant::now();
-            is_stalled = self.lanes.values().any(|lane| {
-                lane.blocked_since
-                    .is_some_and(|since| now.duration_since(since) >= STALL_MAX)
-            });
+            let lanes = self.lanes.values().map(|lane| lane.blocked_since);
+            is_stalled = lanes
+                .chain([self.control_blocked_since])
+                .flatten()
+                .any(|since| now.duration_since(since) >= self.patience);
         }
         is_stalled
     }
@@ -309,6 +387,13 @@ impl Writer {
 }
 
 impl LaneWriter {
+    fn set_priority(&mut self, priority: i32) {
+        if let LaneStream::Open(stream) = &self.stream {
+            // Fails when the stream is gone, which the next write tells.
+            let _ = stream.set_priority(priority);
+        }
+    }
+
     fn drain(&mut self, cx: &mut Context<'_>) -> Drained {
         let stream = match &mut self.stream {
             LaneStream::Open(stream) => stream,
@@ -322,7 +407,7 @@ impl LaneWriter {
             },
         };
         for _ in 0..SLICES_PER_LOOK {
-            match poll_write(stream, &mut self.out, cx) {
+            match poll_write(stream, &mut self.out, &mut self.blocked_since, cx) {
                 Poll::Pending => return Drained::Blocked,
                 Poll::Ready(Err(WriteError::Stopped(_))) => return Drained::Stopped,
                 Poll::Ready(Err(_)) => return Drained::Over,
@@ -339,14 +424,22 @@ impl LaneWriter {
                 self.has_said_end = true;
                 continue;
             }
-            if self.is_catching_up {
-                return Drained::Idle;
+            match self.catch_up {
+                CatchUp::Waiting | CatchUp::Reading => return Drained::Idle,
+                CatchUp::Writing => self.catch_up = CatchUp::No,
+                CatchUp::No => {}
             }
             // Before the room is read: what is appended from here on marks the lane again.
             self.lane.clear();
             match self.room.read(&mut self.position, SLICE_BYTES) {
-                Next::Frames(frames) => self.out.push_back(frames),
-                Next::UpToDate => return Drained::Idle,
+                Next::Frames(frames) => {
+                    self.out.push_back(frames);
+                    set_live(stream);
+                }
+                Next::UpToDate => {
+                    set_live(stream);
+                    return Drained::Idle;
+                }
                 Next::Behind => return Drained::Behind,
             }
         }
@@ -354,10 +447,19 @@ impl LaneWriter {
     }
 }
 
-/// Writes what is queued, as far as QUIC takes it.
+/// The lane is in the tail: what it writes is live.
+fn set_live(stream: &SendStream) {
+    if stream.priority().is_ok_and(|priority| priority != 0) {
+        // Fails when the stream is gone, which the next write tells.
+        let _ = stream.set_priority(0);
+    }
+}
+
+/// Writes what is queued, as far as QUIC takes it. A byte taken ends being blocked.
 fn poll_write(
     stream: &mut SendStream,
     out: &mut VecDeque<Bytes>,
+    blocked_since: &mut Option<Instant>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), WriteError>> {
     while !out.is_empty() {
@@ -365,6 +467,7 @@ fn poll_write(
         // Cancel safe: a dropped future has written nothing, and the stream keeps the waker.
         let written = ready!(pin!(stream.write_chunks(chunks)).poll(cx))?;
         out.drain(..written.chunks);
+        *blocked_since = None;
     }
     Poll::Ready(Ok(()))
 }
@@ -378,8 +481,18 @@ const SLICES_PER_LOOK: usize = 8;
 /// Pause before a lane asks again for a page it did not get.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long a lane may be stopped by its reader's flow control before the connection is closed.
-const STALL_MAX: Duration = Duration::from_secs(30);
+/// Pause before a lane looks again whether the tail has heard of the log's new epoch.
+const TAIL_PAUSE: Duration = Duration::from_millis(50);
 
-/// Stalled lanes are looked for so often.
-const WATCH_EVERY: Duration = Duration::from_secs(5);
+/// Lanes of a connection that read the log at a time: each may hold a page of it, which bounds what
+/// a client costs that joins many rooms and reads none.
+const CATCH_UP_LANES_MAX: usize = 2;
+
+/// Answers go before lanes.
+const CONTROL_PRIORITY: i32 = 1;
+
+/// A lane that catches up goes behind those that are live, which have 0.
+const CATCH_UP_PRIORITY: i32 = -1;
+
+/// Stalled streams are looked for at least so often.
+const WATCH_EVERY_MAX: Duration = Duration::from_secs(5);

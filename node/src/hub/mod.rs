@@ -13,7 +13,7 @@ use chat_protocol::lane::{EndReason, Joined, LaneFrame, Notice};
 use chat_protocol::{
     Cursor, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, SessionId, UserName,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -21,6 +21,7 @@ use tracing::debug;
 
 mod admission;
 mod claims;
+pub mod history;
 pub mod inbox;
 mod keys;
 mod services;
@@ -32,12 +33,12 @@ use inbox::{Inbox, Invite};
 use keys::SessionKeys;
 use sessions::Sessions;
 
-use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, Promise, ReadError};
+use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, Promise};
 use crate::outlet::{Lane, Opening, Outlet};
 use crate::policy::{Policy, Refusal};
 use crate::presence::view::{Change, Fact, FactKey};
 use crate::presence::{Card, Presence};
-use crate::room::{Admission, NotAdmitted, Position, Room, Submission, Waiter};
+use crate::room::{Admission, NotAdmitted, Room, Submission, Waiter};
 
 /// The middle of a node. See the module.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub struct Hub {
     sessions: Sessions,
     claims: Claims,
     inbox: Inbox,
+    /// Turns of readers at the backplane: see [`history`].
+    turns: Semaphore,
     is_available: watch::Sender<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -70,6 +73,8 @@ pub struct Settings {
     pub append_timeout: Duration,
     /// Silence after which a client is taken for gone.
     pub idle_timeout: Duration,
+    /// How long a client may leave a stream full before it is closed as a slow reader.
+    pub slow_reader_timeout: Duration,
 }
 
 /// A session on its connection, as requests come from it.
@@ -125,6 +130,7 @@ impl Hub {
             sessions: Sessions::default(),
             claims: Claims::new(node),
             inbox,
+            turns: Semaphore::new(history::TURNS),
             is_available: watch::Sender::new(true),
             tasks: TaskTracker::new(),
             stop,
@@ -431,16 +437,6 @@ impl Hub {
         page.map_err(|_| Refusal::of(ErrorCode::Unavailable))
     }
 
-    /// Reads a page of a room for a lane that is not in the tail.
-    ///
-    /// # Errors
-    /// When the backplane does not answer. Safe to repeat.
-    pub async fn read_behind(&self, room: &Room, position: Position) -> Result<Page, ReadError> {
-        self.backplane
-            .read(room.name(), position.cursor(), CATCH_UP_ENTRIES)
-            .await
-    }
-
     async fn within_time<T>(
         &self,
         work: impl Future<Output = Result<T, Refusal>>,
@@ -506,6 +502,3 @@ fn direct_room(one: SessionId, other: SessionId) -> RoomName {
 
 /// Rooms a node may have open. Each keeps its tail in memory: see `room::task::TAIL`.
 const ROOMS_MAX: usize = 10_000;
-
-/// Entries of one page for a lane that is behind. Small, so that live traffic comes first.
-const CATCH_UP_ENTRIES: u32 = 256;

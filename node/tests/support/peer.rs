@@ -13,12 +13,15 @@ use chat_node::endpoint;
 use chat_node::node::{Node, Options};
 use chat_node::policy::Open;
 use chat_protocol::client::{ClientFrame, Hello, Join, Start};
+use chat_protocol::lane::HistoryPage;
 use chat_protocol::node::Welcome;
 use chat_protocol::{
     ALPN, Frame, FrameDecoder, LaneFrame, NodeFrame, RequestId, StreamType, varint,
 };
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::{
+    ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio_util::sync::CancellationToken;
@@ -42,10 +45,19 @@ impl LocalNode {
 
     /// Starts one on a backplane.
     pub async fn on(attachment: Attachment, name: &str) -> Self {
+        Self::with(attachment, name, |_| {}).await
+    }
+
+    /// Starts one on a backplane, with options changed.
+    pub async fn with(
+        attachment: Attachment,
+        name: &str,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let made = development::load_or_make(home.path(), &[], SystemTime::now()).unwrap();
         let socket = endpoint::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        let options = Options {
+        let mut options = Options {
             name: name.parse().unwrap(),
             advertise: Some(socket.local_addr().unwrap().to_string()),
             certificate: made.node,
@@ -55,8 +67,10 @@ impl LocalNode {
             lease: Duration::from_secs(3),
             append_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(15),
+            slow_reader_timeout: Duration::from_secs(30),
             connections_max: 100,
         };
+        change(&mut options);
         let node = Node::start(options, socket, attachment, CancellationToken::new())
             .await
             .unwrap();
@@ -65,13 +79,28 @@ impl LocalNode {
 
     /// A QUIC connection to it, with this ALPN.
     pub async fn connect(&self, alpn: &[u8]) -> Result<(Endpoint, Connection), ConnectionError> {
-        connect(self.node.address(), &self.home.path().join("ca.pem"), alpn).await
+        let ca = self.home.path().join("ca.pem");
+        connect(self.node.address(), &ca, alpn, TransportConfig::default()).await
     }
 
     /// A peer that has said nothing yet.
     pub async fn peer(&self) -> Peer {
         let (endpoint, connection) = self.connect(ALPN).await.unwrap();
         Peer::new(endpoint, connection).await
+    }
+
+    /// A peer that was welcomed under this name, and lets the node send so many bytes of a stream
+    /// before it reads them.
+    pub async fn narrow(&self, name: &str, stream_bytes: u32) -> Peer {
+        let mut transport = TransportConfig::default();
+        transport.stream_receive_window(stream_bytes.into());
+        let ca = self.home.path().join("ca.pem");
+        let (endpoint, connection) = connect(self.node.address(), &ca, ALPN, transport)
+            .await
+            .unwrap();
+        let mut peer = Peer::new(endpoint, connection).await;
+        peer.hello(name).await;
+        peer
     }
 
     /// A peer that was welcomed under this name.
@@ -87,6 +116,7 @@ pub async fn connect(
     address: SocketAddr,
     ca: &Path,
     alpn: &[u8],
+    transport: TransportConfig,
 ) -> Result<(Endpoint, Connection), ConnectionError> {
     let mut roots = rustls::RootCertStore::empty();
     roots
@@ -100,7 +130,8 @@ pub async fn connect(
         .with_no_client_auth();
     crypto.alpn_protocols = vec![alpn.to_vec()];
     let endpoint = Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto).unwrap()));
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto).unwrap()));
+    config.transport_config(Arc::new(transport));
     let connection = endpoint
         .connect_with(config, address, "localhost")
         .unwrap()
@@ -172,6 +203,21 @@ impl Peer {
         match soon("the first frame of a lane", frames.next()).await {
             Some(LaneFrame::Joined(joined)) => (frames, joined),
             other => panic!("a lane begins with {other:?}"),
+        }
+    }
+
+    /// The next page of older entries and its first frame. Lanes before it are dropped.
+    pub async fn page(&self) -> (Frames, HistoryPage) {
+        loop {
+            let recv = soon("a page", self.connection.accept_uni()).await.unwrap();
+            let mut frames = Frames::new(recv);
+            if frames.varint().await != StreamType::Page.to_wire() {
+                continue;
+            }
+            match soon("the first frame of a page", frames.next()).await {
+                Some(LaneFrame::HistoryPage(page)) => return (frames, page),
+                other => panic!("a page begins with {other:?}"),
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use chat_protocol::client::{
-    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename,
-    Resume, SetTopic, Start,
+    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish,
+    ReadBefore, Rename, Resume, SetTopic, Start,
 };
 use chat_protocol::{ClientFrame, Nonce, RequestId, RoomRef, Token};
 
@@ -270,6 +270,24 @@ pub(crate) fn examples() -> Vec<Example> {
                 ("03", "length 3"),
                 ("40 56", "kind 0x56 AskStatus"),
                 ("0a", "request 10"),
+            ],
+        ),
+        example(
+            "ReadBefore",
+            ReadBefore {
+                request: RequestId(10),
+                room: RoomRef(2),
+                before: cursor(41),
+                len: 200,
+            },
+            &[
+                ("0a", "length 10"),
+                ("40 58", "kind 0x58 ReadBefore"),
+                ("0a", "request 10"),
+                ("02", "room 2"),
+                ("ed bd 01", "epoch 0x5eed"),
+                ("29", "before: seq 41"),
+                ("c8 01", "len 200"),
             ],
         ),
     ]

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use chat_protocol::lane::{
-    At, Author, Damaged, End, EndReason, Gap, GapReason, Joined, Message, Notice, NoticeLevel,
-    Presence, PresenceChange, TopicChanged,
+    At, Author, Damaged, End, EndReason, Gap, GapReason, HistoryPage, Joined, Message, Notice,
+    NoticeLevel, Presence, PresenceChange, TopicChanged,
 };
 use chat_protocol::{
     Content, Epoch, LaneFrame, Nonce, RequestId, RoomName, RoomRef, Seq, SessionId, Topic,
@@ -344,6 +344,49 @@ pub(crate) fn examples() -> Vec<Example> {
                 ("02 62 6f", "from \"bo\""),
                 ("03 62 6f 62", "to \"bob\""),
                 ("00", "more 0"),
+            ],
+        ),
+        example(
+            "HistoryPage",
+            HistoryPage {
+                request: RequestId(10),
+                epoch: EPOCH,
+                first: Seq(1),
+                next: Seq(40),
+                end: Seq(41),
+                gap: None,
+            },
+            &[
+                ("09", "length 9"),
+                ("28", "kind 0x28 HistoryPage"),
+                ("0a", "request 10"),
+                ("ed bd 01", "epoch 0x5eed"),
+                ("01", "first 1"),
+                ("28", "next 40"),
+                ("29", "end 41"),
+                ("00", "gap: none"),
+            ],
+        ),
+        example(
+            "HistoryPage, all of it is trimmed",
+            HistoryPage {
+                request: RequestId(11),
+                epoch: EPOCH,
+                first: Seq(120),
+                next: Seq(120),
+                end: Seq(120),
+                gap: Some(GapReason::Trimmed),
+            },
+            &[
+                ("0a", "length 10"),
+                ("28", "kind 0x28 HistoryPage"),
+                ("0b", "request 11"),
+                ("ed bd 01", "epoch 0x5eed"),
+                ("78", "first 120"),
+                ("78", "next 120"),
+                ("78", "end 120"),
+                ("01", "gap: some"),
+                ("00", "gap: Trimmed"),
             ],
         ),
     ]

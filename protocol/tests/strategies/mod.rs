@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use chat_protocol::client::{
-    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish, Rename,
-    Resume, SetTopic, Start,
+    AskStatus, Bye, Hello, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Publish,
+    ReadBefore, Rename, Resume, SetTopic, Start,
 };
 use chat_protocol::lane::{
-    At, Author, Damaged, End, EndReason, Gap, GapReason, Joined, Message, Notice, NoticeLevel,
-    Presence, PresenceChange, TopicChanged,
+    At, Author, Damaged, End, EndReason, Gap, GapReason, HistoryPage, Joined, Message, Notice,
+    NoticeLevel, Presence, PresenceChange, TopicChanged,
 };
 use chat_protocol::limits::{
     AGENT_BYTES_MAX, BODY_BYTES_MAX, DETAIL_BYTES_MAX, FEATURES_LEN_MAX, GOAWAY_NODES_MAX,
@@ -110,6 +110,15 @@ fn client_frame() -> BoxedStrategy<ClientFrame> {
         request().prop_map(|request| Ping { request }.into()),
         Just(Bye {}.into()),
         request().prop_map(|request| AskStatus { request }.into()),
+        (request(), room_ref(), cursor(), any::<u32>()).prop_map(|(request, room, before, len)| {
+            ReadBefore {
+                request,
+                room,
+                before,
+                len,
+            }
+            .into()
+        }),
     ]
     .boxed()
 }
@@ -344,6 +353,19 @@ fn lane_frame() -> BoxedStrategy<LaneFrame> {
                 more
             }
             .into()),
+        (request(), any::<[u64; 4]>(), option::of(reason())).prop_map(
+            |(request, [epoch, first, next, end], gap)| {
+                HistoryPage {
+                    request,
+                    epoch: Epoch(epoch),
+                    first: Seq(first),
+                    next: Seq(next),
+                    end: Seq(end),
+                    gap,
+                }
+                .into()
+            }
+        ),
     ]
     .boxed()
 }
