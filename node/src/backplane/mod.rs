@@ -248,7 +248,7 @@ pub struct Draft {
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The highest place the appending node has seen of this room: a log that is behind it has
-    /// lost its memory.
+    /// lost its memory. One beyond [`HEAD_MAX`] is not believed.
     pub known: Option<Cursor>,
     /// At most [`Batch::DRAFTS_MAX`] drafts of at most [`Batch::BYTES_MAX`] bytes.
     pub drafts: Vec<Draft>,
@@ -286,6 +286,10 @@ impl Batch {
         Ok(())
     }
 }
+
+/// Highest seq that is believed to be a log's last one. No chat gets there: who reads a higher
+/// one reads what somebody else wrote, and a log could not go on above it.
+pub const HEAD_MAX: Seq = Seq((1 << 52) - 1);
 
 /// How much of a room's log is kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -19,6 +19,7 @@ use super::{Room, vet};
 use crate::backplane::{
     AppendError, Backplane, Batch, Block, Continuation, Outcome, Page, ReadError,
 };
+use crate::damage::{self, Damage};
 use crate::policy::Refusal;
 
 impl Room {
@@ -123,9 +124,12 @@ impl Room {
         };
         match vetted {
             Ok((block, replaced)) => {
-                if replaced > 0 {
-                    warn!(room = %self.name, replaced, "damaged entries in the log");
-                }
+                damage::note(
+                    Damage::Entry,
+                    replaced as u64,
+                    &self.name,
+                    "not what the room may have",
+                );
                 let topic = vet::last_topic(&block);
                 let mut state = self.state();
                 if let Some(topic) = topic {
@@ -138,7 +142,7 @@ impl Room {
             }
             // As if it had not come: what it should have been is read from the log.
             Err(error) => {
-                warn!(room = %self.name, %error, "a damaged block");
+                damage::note(Damage::Block, 1, &self.name, &error);
                 self.check_log();
             }
         }

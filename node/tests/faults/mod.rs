@@ -4,5 +4,6 @@
 mod connections;
 mod durability;
 mod foreign;
+mod hostile;
 mod losses;
 mod refusals;

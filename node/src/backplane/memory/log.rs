@@ -7,7 +7,8 @@ use chat_protocol::{Cursor, Epoch, Seq, Topic};
 use tokio::time::Instant;
 
 use super::super::{
-    AppendError, Appended, Batch, Block, Continuation, LogBounds, Outcome, PAGE_BYTES_MAX, Page,
+    AppendError, Appended, Batch, Block, Continuation, HEAD_MAX, LogBounds, Outcome,
+    PAGE_BYTES_MAX, Page,
 };
 use super::senders::{Known, Senders};
 
@@ -62,8 +63,8 @@ impl Log {
         batch: &Batch,
         now: Instant,
     ) -> Result<(Appended, Option<Block>), AppendError> {
-        let seq_max = batch
-            .known
+        let known = batch.known.filter(|known| known.seq <= HEAD_MAX);
+        let seq_max = known
             .map_or(Seq::ZERO, |known| known.seq)
             .max(self.head.seq);
         if seq_max.plus(batch.drafts.len() as u64) > Seq::MAX {
@@ -71,7 +72,7 @@ impl Log {
                 "the log has no numbers left".to_owned(),
             ));
         }
-        self.fence(batch.known);
+        self.fence(known);
         self.senders.rotate(now);
         let first = self.head.seq.next();
         let mut frames: Vec<&Bytes> = Vec::with_capacity(batch.drafts.len());

@@ -1,7 +1,7 @@
 //! What the scripts of a log answer. Pure; an answer in another form is none.
 
 use bytes::Bytes;
-use chat_protocol::{Cursor, Seq, Topic};
+use chat_protocol::{Cursor, RoomName, Seq, Topic};
 use redis::Value;
 
 use super::super::{Appended, Block, Continuation, Outcome, Page};
@@ -61,8 +61,9 @@ pub(super) struct ReadAnswer {
 }
 
 impl ReadAnswer {
-    /// Reads the answer. Damaged blocks are left out and counted.
-    pub(super) fn read(answer: Vec<Value>) -> Option<Self> {
+    /// Reads the answer about `room`. Blocks that are damaged or of another room are left out and
+    /// counted.
+    pub(super) fn read(answer: Vec<Value>, room: &RoomName) -> Option<Self> {
         let mut answer = answer.into_iter();
         let epoch = payload::epoch(&bytes(answer.next()?)?)?;
         let head = Cursor::new(epoch, Seq(number(&answer.next()?)?));
@@ -84,6 +85,7 @@ impl ReadAnswer {
         let mut blocks = Vec::with_capacity(answer.len());
         for entry in answer {
             let block = bytes(entry).and_then(|entry| payload::read(entry).ok());
+            let block = block.filter(|(of, _)| of == room);
             // Blocks of earlier epochs that this log goes on from are entries of this one.
             let block = block.map(|(_, block)| Block { epoch, ..block }.after(at));
             match block {

@@ -31,12 +31,19 @@ do
   end
 end
 
+-- A session's window, or nil when it is none that this chat wrote.
 local function read_window(value, source)
   local window = { moved = 0, pairs = '', last = -1, source = source, fresh = {} }
   if value then
+    if #value < 8 + PAIR_BYTES or #value > 8 + CHUNK_BYTES or (#value - 8) % PAIR_BYTES ~= 0 then
+      return nil
+    end
     window.moved = struct.unpack('>I8', value)
     window.pairs = string.sub(value, 9)
     window.last = struct.unpack('>I8', value, #value - PAIR_BYTES + 1)
+    if window.moved > SEQ_MAX or window.last > SEQ_MAX then
+      return nil
+    end
   end
   return window
 end
@@ -52,6 +59,9 @@ local function load_windows(meta)
     for index, session in ipairs(sessions) do
       if found[index + 1] then
         windows[session] = read_window(found[index + 1], SENDERS)
+        if not windows[session] then
+          return nil
+        end
       else
         missing[#missing + 1] = session
       end
@@ -67,6 +77,9 @@ local function load_windows(meta)
     for index, session in ipairs(missing) do
       if found[index + 1] then
         windows[session] = read_window(found[index + 1], SENDERS_OLD)
+        if not windows[session] then
+          return nil
+        end
       end
     end
   end
@@ -255,7 +268,7 @@ elseif problem and string.find(problem, 'equal or smaller', 1, true) then
   for index = 1, #stream, 2 do
     if stream[index] == 'last-generated-id' then
       local top = tonumber(string.match(stream[index + 1], '^(%d+)'))
-      if top > SEQ_MAX / 2 then
+      if top > HEAD_MAX then
         redis.call('DEL', LOG)
       else
         KNOWN_SEQ = math.max(KNOWN_SEQ, top)

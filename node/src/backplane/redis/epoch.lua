@@ -9,6 +9,10 @@
 local PROPOSAL, RUN = ARGV[1], ARGV[2]
 local KNOWN_EPOCH, KNOWN_SEQ = ARGV[3], tonumber(ARGV[4])
 local IDLE_MS, AGE_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
+-- Learned from somebody else's numbers: no seq is left above it.
+if KNOWN_SEQ > HEAD_MAX then
+  KNOWN_SEQ = 0
+end
 local FORKS_MAX = 16
 
 -- Begins a new epoch above every seq that is known. `lost` is true when entries or nonces may be
@@ -20,7 +24,7 @@ local function begin_epoch(meta, now, lost)
   }
   local last = redis.call('XREVRANGE', LOG, '+', '-', 'COUNT', 1)[1]
   local last_seq = last and (tonumber(string.match(last[1], '^(%d+)')) or 0) or 0
-  if last_seq > SEQ_MAX / 2 then
+  if last_seq > HEAD_MAX then
     -- Somebody else wrote here, and no seq is left above it.
     redis.call('DEL', LOG)
     last, last_seq = nil, 0

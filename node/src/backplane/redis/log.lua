@@ -12,7 +12,11 @@
 
 local LOG, META, SENDERS, SENDERS_OLD = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local SEQ_MAX = 9007199254740991
+-- A head above this was written by somebody else: no chat gets there, and its log could not go on.
+local HEAD_MAX = 4503599627370495
 local HEADER_BYTES = 38
+-- Larger than any node writes: what payload.rs refuses is not even sent.
+local PAYLOAD_BYTES_MAX = 82221
 
 local function text(number)
   return string.format('%.0f', number)
@@ -32,7 +36,8 @@ end
 -- chat did not write.
 local function block_of(entry)
   local last, payload = seq_of(entry[1]), entry[2][2]
-  if not last or entry[2][1] ~= 'b' or string.byte(payload) ~= 1 or #payload < HEADER_BYTES then
+  if not last or entry[2][1] ~= 'b' or string.byte(payload) ~= 1 or #payload < HEADER_BYTES
+    or #payload > PAYLOAD_BYTES_MAX then
     return nil
   end
   local first, len, at = struct.unpack('>I8I4I8', payload, 18)
@@ -57,8 +62,9 @@ local function load_meta()
     forks = found[5], gen = tonumber(found[6]), old = tonumber(found[7]),
     rotated = tonumber(found[8]), aged = tonumber(found[9]), expires = tonumber(found[10]),
   }
-  local whole = meta.epoch and #meta.epoch == 16 and meta.run and meta.forks and meta.seq
-    and meta.seq >= 0 and meta.seq <= SEQ_MAX and meta.seq % 1 == 0
+  local whole = meta.epoch and #meta.epoch == 16 and string.find(meta.epoch, '^[0-9a-f]+$')
+    and meta.run and meta.forks and meta.seq
+    and meta.seq >= 0 and meta.seq <= HEAD_MAX and meta.seq % 1 == 0
     and meta.len and meta.gen and meta.old
     and meta.rotated and meta.aged and meta.expires
   return whole and meta or nil

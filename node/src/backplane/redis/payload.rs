@@ -29,7 +29,7 @@ pub(super) enum InvalidPayload {
 /// # Errors
 /// When it is no block of a room.
 pub(super) fn read(mut payload: Bytes) -> Result<(RoomName, Block), InvalidPayload> {
-    if payload.len() > HEADER_BYTES + usize::from(u8::MAX) + BLOCK_BYTES_MAX {
+    if payload.len() > PAYLOAD_BYTES_MAX {
         return Err(InvalidPayload::Size(payload.len()));
     }
     if payload.len() < HEADER_BYTES || payload.get_u8() != VERSION {
@@ -79,12 +79,16 @@ const EPOCH_BYTES: usize = 16;
 
 const HEADER_BYTES: usize = 1 + EPOCH_BYTES + 8 + 4 + 8 + 1;
 
+/// Largest payload that is believed.
+const PAYLOAD_BYTES_MAX: usize = HEADER_BYTES + u8::MAX as usize + BLOCK_BYTES_MAX;
+
 #[cfg(test)]
 mod tests {
     use bytes::{BufMut, BytesMut};
     use chat_protocol::Frame;
     use chat_protocol::lane::{Damaged, LaneFrame};
 
+    use super::super::super::HEAD_MAX;
     use super::*;
 
     fn written(room: &str, first: u64, len: u32, frames: &[u8]) -> Vec<u8> {
@@ -98,6 +102,19 @@ mod tests {
         payload.put_slice(room.as_bytes());
         payload.put_slice(frames);
         payload.to_vec()
+    }
+
+    #[test]
+    fn the_scripts_have_the_same_bounds() {
+        let script = include_str!("log.lua");
+        for line in [
+            format!("local HEADER_BYTES = {HEADER_BYTES}\n"),
+            format!("local PAYLOAD_BYTES_MAX = {PAYLOAD_BYTES_MAX}\n"),
+            format!("local SEQ_MAX = {}\n", Seq::MAX.0),
+            format!("local HEAD_MAX = {}\n", HEAD_MAX.0),
+        ] {
+            assert!(script.contains(&line), "{line}");
+        }
     }
 
     #[test]

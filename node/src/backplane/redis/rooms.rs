@@ -1,7 +1,6 @@
 //! Logs of rooms: the calls of their scripts, and what the answers mean.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -16,6 +15,7 @@ use super::answers::{AppendAnswer, ReadAnswer};
 use super::keys::Keys;
 use super::link::{CallError, Connected, Link};
 use super::payload;
+use crate::damage::{self, Damage};
 
 /// Calls about the logs of rooms.
 #[derive(Debug)]
@@ -23,8 +23,6 @@ pub(super) struct Rooms {
     keys: Keys,
     bounds: LogBounds,
     nonces_kept: Duration,
-    /// Entries of streams that were no blocks.
-    damaged: AtomicU64,
 }
 
 /// What to read.
@@ -42,7 +40,6 @@ impl Rooms {
             keys,
             bounds,
             nonces_kept: NONCES_KEPT,
-            damaged: AtomicU64::new(0),
         }
     }
 
@@ -87,7 +84,13 @@ impl Rooms {
         };
         loop {
             let answer = self.ask(link, room, &question).await?;
-            self.count_damaged(room, answer.damaged);
+            // Each time it is read: how many there are is not known.
+            damage::note(
+                Damage::Block,
+                answer.damaged,
+                room,
+                "not in the form that nodes write",
+            );
             // A page with nothing but damage in it would make its reader come again for ever.
             if !answer.page.blocks.is_empty() || answer.stopped.is_empty() {
                 return Ok(answer.page);
@@ -113,7 +116,7 @@ impl Rooms {
             }
             let found = link
                 .call(async |mut connected| {
-                    let found: Vec<RedisResult<[Option<String>; 2]>> =
+                    let found: Vec<RedisResult<[Option<Vec<u8>>; 2]>> =
                         calls.query_async(&mut connected.connection).await?;
                     found
                         .into_iter()
@@ -152,7 +155,8 @@ impl Rooms {
             answer = self.try_ask(link, room, question, true).await?;
         }
         let answer = answer.ok_or_else(|| ReadError("the log cannot be opened".to_owned()))?;
-        ReadAnswer::read(answer).ok_or_else(|| ReadError("an answer in another form".to_owned()))
+        ReadAnswer::read(answer, room)
+            .ok_or_else(|| ReadError("an answer in another form".to_owned()))
     }
 
     async fn try_ask(
@@ -187,16 +191,6 @@ impl Rooms {
             call.invoke_async(&mut connected.connection).await
         })
         .await
-    }
-
-    /// Somebody else writes to the streams of this chat, or they are damaged: say so, but not for
-    /// each.
-    fn count_damaged(&self, room: &RoomName, damaged: u64) {
-        let before = self.damaged.fetch_add(damaged, Ordering::Relaxed);
-        let total = before + damaged;
-        if total.leading_zeros() != before.leading_zeros() {
-            warn!(%room, total, "entries of streams that are damaged or foreign are skipped");
-        }
     }
 
     /// A call of a script that may begin an epoch.
@@ -258,7 +252,7 @@ struct Question {
 }
 
 /// The head of a log; none of one that is damaged, which must not hide those of other rooms.
-fn whole_head(found: RedisResult<[Option<String>; 2]>) -> RedisResult<Option<Cursor>> {
+fn whole_head(found: RedisResult<[Option<Vec<u8>>; 2]>) -> RedisResult<Option<Cursor>> {
     let [Some(epoch), Some(seq)] = (match found {
         Ok(found) => found,
         Err(error) if error.code() == Some("WRONGTYPE") => return Ok(None),
@@ -266,8 +260,11 @@ fn whole_head(found: RedisResult<[Option<String>; 2]>) -> RedisResult<Option<Cur
     }) else {
         return Ok(None);
     };
-    let seq = seq.parse().ok().map(Seq).filter(|seq| *seq <= Seq::MAX);
-    Ok(payload::epoch(epoch.as_bytes())
+    let seq = std::str::from_utf8(&seq)
+        .ok()
+        .and_then(|seq| seq.parse().ok());
+    let seq = seq.map(Seq).filter(|seq| *seq <= Seq::MAX);
+    Ok(payload::epoch(&epoch)
         .zip(seq)
         .map(|(epoch, seq)| Cursor::new(epoch, seq)))
 }

@@ -6,9 +6,8 @@
 //! announcements may have been missed.
 
 use std::collections::BTreeSet;
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use super::backoff::Backoff;
 use super::keys::Keys;
 use super::link::{PING_EVERY, connect, ping};
 use super::payload;
+use crate::damage::{self, Damage};
 
 /// Asks for announcements, and stops asking.
 #[derive(Clone, Debug)]
@@ -51,11 +51,10 @@ impl Subscriptions {
         availability: Arc<Availability>,
     ) -> (Self, Subscriber) {
         let (requests, requested) = mpsc::channel(REQUESTS_LEN_MAX);
-        let gossip = keys.gossip();
         let inlet = Arc::new(Inlet {
             availability,
-            gossip,
-            ignored: AtomicU64::new(0),
+            gossip: keys.gossip(),
+            keys: keys.clone(),
         });
         let rooms = BTreeSet::new();
         let subscriber = Subscriber {
@@ -304,7 +303,7 @@ impl Debug for Subscriber {
 struct Inlet {
     availability: Arc<Availability>,
     gossip: String,
-    ignored: AtomicU64,
+    keys: Keys,
 }
 
 impl Inlet {
@@ -323,29 +322,25 @@ impl Inlet {
             if payload.len() <= GOSSIP_BYTES_MAX {
                 self.availability.send(Event::Gossip(Bytes::from(payload)));
             } else {
-                self.ignore(&format!("gossip of {} bytes", payload.len()));
+                ignore(&channel, format_args!("gossip of {} bytes", payload.len()));
             }
             return;
         }
-        // The payload says which room it is of; the channel only says who listens.
         match payload::read(Bytes::from(payload)) {
-            Ok((room, block)) => self.availability.send(Event::Announced { room, block }),
-            Err(error) => self.ignore(&error.to_string()),
+            Ok((room, block)) if self.keys.hints(&room).as_bytes() == channel => {
+                self.availability.send(Event::Announced { room, block });
+            }
+            Ok((room, _)) => ignore(&channel, format_args!("a block of room {room}")),
+            Err(error) => ignore(&channel, error),
         }
     }
+}
 
-    /// Somebody else writes to the channels of this chat: say so, but not each time.
-    fn ignore(&self, why: &str) {
-        let ignored = self.ignored.fetch_add(1, Ordering::Relaxed) + 1;
-        if ignored.is_power_of_two() {
-            warn!(
-                why,
-                ignored, "an announcement that no node of this chat made is ignored"
-            );
-        } else {
-            debug!(why, ignored, "ignored an announcement");
-        }
-    }
+/// Somebody else writes to the channels of this chat.
+fn ignore(channel: &[u8], why: impl Display) {
+    let channel = String::from_utf8_lossy(channel);
+    debug!(%channel, %why, "ignored an announcement");
+    damage::note(Damage::Announcement, 1, channel, why);
 }
 
 /// The push sender's error type; it has no error.
