@@ -191,14 +191,14 @@ impl Ledger {
             .stamp
             .is_none_or(|stamp| ledger.sent.contains_key(&stamp));
         if cursor.seq > before.seq.next() {
-            let text = format!("the reader had {before} before");
+            let text = format!("{reader:?} had {before} before");
             self.report(Violation::Hole, room, cursor, text);
         } else if cursor.seq <= before.seq {
-            let text = format!("the reader had {before} before");
+            let text = format!("{reader:?} had {before} before");
             self.report(Violation::Repeated, room, cursor, text);
         }
         if known != found {
-            let text = format!("one read {known:?}, another {found:?}");
+            let text = format!("{reader:?} read {found:?}, another {known:?}");
             self.report(Violation::Disagreed, room, cursor, text);
         }
         if !is_sent {

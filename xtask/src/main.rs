@@ -1,5 +1,5 @@
-//! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask redis`,
-//! `cargo xtask picture`.
+//! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask chaos`,
+//! `cargo xtask redis`, `cargo xtask picture`.
 //!
 //! Each command does its own set-up, says every step it takes, and stops at the first step that
 //! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod chaos;
 mod check;
 mod picture;
 mod redis;
@@ -32,6 +33,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         runner_args: Vec<String>,
     },
+    /// Breaks a cluster of processes while clients chat, and judges whether every promise was kept.
+    Chaos(chaos::Settings),
     /// Finds or installs a Redis server and prints its path.
     Redis,
     /// Draws docs/terminal.svg anew from two real sessions; needs tmux.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check => check::run(),
         Task::Test { runner_args } => suite::run(&runner_args),
+        Task::Chaos(settings) => chaos::run(&settings),
         Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),
         Task::Picture => picture::run(),
     };

@@ -1,5 +1,6 @@
 //! `chat-node` as a process of its own.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,14 @@ pub struct NodeProcess {
 pub struct NodeCommand {
     args: Vec<String>,
     home: PathBuf,
+    log: Option<Log>,
+}
+
+/// Where a node's log goes, when it is not shown with the test's own output.
+#[derive(Clone, Debug)]
+struct Log {
+    file: PathBuf,
+    filter: String,
 }
 
 impl NodeCommand {
@@ -32,7 +41,29 @@ impl NodeCommand {
         Self {
             args,
             home: home.to_owned(),
+            log: None,
         }
+    }
+
+    /// On this address instead of a free port.
+    #[must_use]
+    pub fn listening_on(mut self, address: SocketAddr) -> Self {
+        let free = self
+            .args
+            .iter_mut()
+            .find(|argument| *argument == "127.0.0.1:0");
+        *free.expect("it was not given an address before") = address.to_string();
+        self
+    }
+
+    /// Adds what it logs to this file; `filter` says how much that is.
+    #[must_use]
+    pub fn logging_to(mut self, file: &Path, filter: &str) -> Self {
+        self.log = Some(Log {
+            file: file.to_owned(),
+            filter: filter.to_owned(),
+        });
+        self
     }
 
     /// More arguments.
@@ -51,17 +82,22 @@ impl NodeCommand {
     /// The command, not started.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-node"));
+        let filter = self.log.as_ref().map_or("warn", |log| &log.filter);
         command
             .args(&self.args)
             .env_clear()
             .env("XDG_DATA_HOME", &self.home)
             .env(
                 "CHAT_LOG",
-                std::env::var("CHAT_TEST_LOG").unwrap_or_else(|_| "warn".to_owned()),
+                std::env::var("CHAT_TEST_LOG").unwrap_or_else(|_| filter.to_owned()),
             )
             .env("CHAT_LOG_FORMAT", "text")
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
+        if let Some(log) = &self.log {
+            let file = File::options().create(true).append(true).open(&log.file);
+            command.stderr(file.expect("the log's file can be written"));
+        }
         command
     }
 
@@ -103,6 +139,26 @@ impl Starting {
             .any(|line| line.contains("listens on"))
     }
 
+    /// The running node, once it has said that it listens.
+    ///
+    /// Panics when it ended instead.
+    pub fn try_listening(&mut self) -> Option<NodeProcess> {
+        loop {
+            match self.lines.try_recv() {
+                Ok(line) => {
+                    if let Some(node) = self.on_line(&line) {
+                        return Some(node);
+                    }
+                }
+                Err(mpsc::TryRecvError::Empty) => return None,
+                Err(mpsc::TryRecvError::Disconnected) => {
+                    let child = self.child.as_mut().expect("taken with the address only");
+                    panic!("the node ended before it listened: {:?}", child.wait());
+                }
+            }
+        }
+    }
+
     /// Waits until it listens.
     pub fn listening(mut self) -> NodeProcess {
         let deadline = Instant::now() + PATIENCE;
@@ -112,15 +168,19 @@ impl Starting {
                 .lines
                 .recv_timeout(left)
                 .expect("the node says where it listens");
-            if let Some((_, rest)) = line.split_once(" listens on ") {
-                let address = rest.split(' ').next().expect("an address follows");
-                let child = self.child.take().expect("taken once");
-                return NodeProcess {
-                    child,
-                    address: address.parse().expect("an address"),
-                };
+            if let Some(node) = self.on_line(&line) {
+                return node;
             }
         }
+    }
+
+    fn on_line(&mut self, line: &str) -> Option<NodeProcess> {
+        let (_, rest) = line.split_once(" listens on ")?;
+        let address = rest.split(' ').next().expect("an address follows");
+        Some(NodeProcess {
+            child: self.child.take().expect("taken once"),
+            address: address.parse().expect("an address"),
+        })
     }
 }
 
@@ -143,6 +203,16 @@ impl NodeProcess {
         self.address.to_string()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the child can be waited for")
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         kill_and_reap(&mut self.child);
@@ -161,7 +231,7 @@ impl NodeProcess {
     pub fn wait(&mut self, patience: Duration) -> ExitStatus {
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(status) = self.child.try_wait().expect("the child can be waited for") {
+            if let Some(status) = self.try_wait() {
                 return status;
             }
             assert!(

@@ -28,10 +28,15 @@ impl RedisServer {
 
     /// A port on which a server may be started later.
     pub fn stopped() -> Self {
+        Self::stopped_on(free_port())
+    }
+
+    /// A server that may be started later, on this port.
+    pub fn stopped_on(port: u16) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the server");
         Self {
             process: None,
-            port: free_port(),
+            port,
             directory,
         }
     }
