@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chat_protocol::client::Start;
 use chat_protocol::node::{MemberPage, RoomPage, Status};
-use chat_protocol::{RoomName, Secret, SessionId, UserName};
+use chat_protocol::{Cursor, RoomName, Secret, SessionId, UserName};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::delivery::Settle;
 use crate::error::RequestError;
 use crate::events::EventQueue;
+use crate::history::HistoryPage;
 use crate::outgoing::{LocalRoom, Outgoing};
 use crate::room::RoomState;
 use crate::session::Welcomed;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
         room: LocalRoom,
         reply: Reply<()>,
     },
+    ReadBefore(Older),
     Rename {
         name: String,
         reply: Reply<UserName>,
@@ -56,6 +58,15 @@ pub(crate) enum Command {
     Status {
         reply: Reply<Status>,
     },
+}
+
+/// A page of older entries that is wanted.
+#[derive(Debug)]
+pub(crate) struct Older {
+    pub(crate) room: LocalRoom,
+    pub(crate) before: Cursor,
+    pub(crate) len: u32,
+    pub(crate) reply: Reply<HistoryPage>,
 }
 
 /// What driver and handles both look at. Locks are held for a few statements, never over an await;

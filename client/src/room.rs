@@ -9,9 +9,10 @@ use chat_protocol::text::InvalidText;
 use chat_protocol::{Content, Cursor, RoomName, SessionId, Text, Topic, UserName};
 use tokio::sync::oneshot;
 
-use crate::command::{Command, Handle};
+use crate::command::{Command, Handle, Older};
 use crate::delivery::Delivery;
 use crate::error::{PublishError, RequestError};
+use crate::history::HistoryPage;
 use crate::lock::lock;
 use crate::outgoing::{Body, LocalRoom, NotTaken};
 use crate::own::OwnPlaces;
@@ -105,6 +106,38 @@ impl Room {
     /// [`publish`](Self::publish).
     pub fn set_topic(&self, topic: &str) -> Result<Delivery, PublishError> {
         self.push(Body::Topic(topic.parse::<Topic>()?))
+    }
+
+    /// Reads the entries right before a place in the room's log, to scroll back: `before` is the
+    /// cursor of the oldest entry the application has, or [`HistoryPage::before`] of the page after
+    /// it. At most `len` entries come, and at most 256 of them, oldest first; a page may have
+    /// fewer also when there are more before it.
+    ///
+    /// Any cursor is answered. What is not there any more is said: see [`HistoryPage`]. What is
+    /// published meanwhile comes first, and the room's [`cursor`](Self::cursor) does not change. A
+    /// few pages of a client are under way at a time; more wait for their turn.
+    ///
+    /// Cancel safety: dropping it changes nothing but that nobody gets the page.
+    ///
+    /// # Errors
+    /// [`RequestError::TimedOut`] when no page came in time, [`RequestError::Refused`] when the
+    /// node refused, also because the room was left. Repeating is always safe.
+    pub async fn history_before(
+        &self,
+        before: Cursor,
+        len: u32,
+    ) -> Result<HistoryPage, RequestError> {
+        let room = self.state.local;
+        self.handle
+            .request(|reply| {
+                Command::ReadBefore(Older {
+                    room,
+                    before,
+                    len,
+                    reply,
+                })
+            })
+            .await
     }
 
     /// Leaves the room, after the acks of what was published to it. Its last event is

@@ -201,6 +201,7 @@ impl Driver {
             // The node knows nothing of the room: it is left.
             Some(Asked::Leave { room, .. }) => self.on_room_left(room),
             Some(Asked::Forget { .. }) => {}
+            Some(Asked::ReadBefore { older, .. }) => drop(older.reply.send(Err(error))),
             Some(Asked::Rename { reply, .. }) => drop(reply.send(Err(error))),
             Some(Asked::Members { reply, .. }) => drop(reply.send(Err(error))),
             Some(Asked::Rooms { reply, .. }) => drop(reply.send(Err(error))),
@@ -272,6 +273,7 @@ impl Driver {
             }
             Command::OpenDirect { user, reply } => self.ask(Asked::OpenDirect { user, reply }, now),
             Command::Leave { room, reply } => self.on_leave(room, reply),
+            Command::ReadBefore(older) => self.on_read_before(older),
             Command::Rename { name, reply } => self.ask(Asked::Rename { name, reply }, now),
             Command::Members { room, after, reply } => {
                 self.ask(Asked::Members { room, after, reply }, now);

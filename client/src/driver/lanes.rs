@@ -1,10 +1,14 @@
 //! Lanes: each is read by a task of its own, so that rooms do not block each other and a slow
 //! application blocks nothing but them.
 
+mod page;
+
 use std::sync::Arc;
 
 use chat_protocol::lane::{EndReason, Joined, LaneFrame};
-use chat_protocol::{CloseCode, FrameDecoder, FrameError, RoomName, StreamCode, StreamType};
+use chat_protocol::{
+    CloseCode, Cursor, FrameDecoder, FrameError, Nonce, RequestId, RoomName, StreamCode, StreamType,
+};
 use quinn::{ReadError, RecvStream, VarInt};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{Instrument, debug, debug_span};
@@ -14,6 +18,7 @@ use crate::driver::follow::{Follow, LaneFault, Step};
 use crate::driver::greet::READ_BYTES;
 use crate::event::Event;
 use crate::events::{Detached, LaneTicket};
+use crate::history::HistoryPage;
 use crate::lock::lock;
 use crate::outgoing::LocalRoom;
 use crate::own::Disagreement;
@@ -39,6 +44,17 @@ pub(crate) enum Noted {
     Joined {
         joined: Box<Joined>,
         answer: oneshot::Sender<Opened>,
+    },
+    /// The first frame of a page. It waits for the name of the room it is of; no answer means
+    /// nothing.
+    Page {
+        request: RequestId,
+        answer: oneshot::Sender<RoomName>,
+    },
+    /// A page was read to its end.
+    PageRead {
+        request: RequestId,
+        page: HistoryPage,
     },
     /// The last frame.
     Ended { room: LocalRoom, reason: EndReason },
@@ -124,8 +140,10 @@ impl LaneReader {
                 None => self.fill().await?,
             }
         };
-        if stream_type != Some(StreamType::Lane) {
-            return Err(Stop::UnknownStream);
+        match stream_type {
+            Some(StreamType::Lane) => {}
+            Some(StreamType::Page) => return self.read_page().await,
+            Some(StreamType::Control) | None => return Err(Stop::UnknownStream),
         }
         let joined = loop {
             let raw = self.next_raw().await?;
@@ -249,60 +267,35 @@ impl LaneReader {
             .map_err(detached)
     }
 
+    /// The event of an entry, after comparing an own one with its ack.
     fn entry_event(
         &self,
         ticket: &LaneTicket,
-        cursor: chat_protocol::Cursor,
+        cursor: Cursor,
         entry: LaneFrame,
         history: bool,
     ) -> Result<Option<Event>, Stop> {
-        let room = ticket.room.name.clone();
-        let is_own = |author: &chat_protocol::lane::Author, nonce| {
-            let (current, own) = {
-                let session = lock(&self.shared.session);
-                let current = session.welcomed.session == author.session;
-                (current, current || session.former.contains(&author.session))
-            };
-            if current {
-                let agreed = lock(&ticket.room.inner).own.on_place(nonce, cursor);
-                agreed.map_err(|disagreement| own_fault(&disagreement))?;
-            }
-            Ok(own)
+        let (of_session, own) = self.is_own(&entry);
+        if let Some(nonce) = of_session {
+            let agreed = lock(&ticket.room.inner).own.on_place(nonce, cursor);
+            agreed.map_err(|disagreement| own_fault(&disagreement))?;
+        }
+        let name = &ticket.room.name;
+        Ok(entry_event(name, cursor, entry, own, history))
+    }
+
+    /// The nonce of an entry that this session wrote, and whether this client did, in this or a
+    /// former session.
+    fn is_own(&self, entry: &LaneFrame) -> (Option<Nonce>, bool) {
+        let (author, nonce) = match entry {
+            LaneFrame::Message(message) => (&message.author, message.nonce),
+            LaneFrame::TopicChanged(change) => (&change.author, change.nonce),
+            _ => return (None, false),
         };
-        Ok(match entry {
-            LaneFrame::Message(message) => {
-                let own = is_own(&message.author, message.nonce)?;
-                Some(Event::Message {
-                    room,
-                    cursor,
-                    message,
-                    own,
-                    history,
-                })
-            }
-            LaneFrame::TopicChanged(change) => {
-                is_own(&change.author, change.nonce)?;
-                Some(Event::TopicChanged {
-                    room,
-                    cursor,
-                    change,
-                    history,
-                })
-            }
-            LaneFrame::Notice(notice) => Some(Event::Notice {
-                cursor,
-                notice,
-                history,
-            }),
-            LaneFrame::Damaged(_) => Some(Event::Damaged { room, cursor }),
-            // Marks are no entries; `Follow` never gives them as such.
-            LaneFrame::Joined(_)
-            | LaneFrame::At(_)
-            | LaneFrame::Gap(_)
-            | LaneFrame::End(_)
-            | LaneFrame::Presence(_)
-            | LaneFrame::HistoryPage(_) => None,
-        })
+        let session = lock(&self.shared.session);
+        let is_current = session.welcomed.session == author.session;
+        let own = is_current || session.former.contains(&author.session);
+        (is_current.then_some(nonce), own)
     }
 
     async fn next_raw(&mut self) -> Result<chat_protocol::RawFrame, Stop> {
@@ -331,6 +324,45 @@ impl LaneReader {
             }
             Err(_) => Err(Stop::Lost),
         }
+    }
+}
+
+/// What an entry is for the application; nothing for a mark.
+fn entry_event(
+    room: &RoomName,
+    cursor: Cursor,
+    entry: LaneFrame,
+    own: bool,
+    history: bool,
+) -> Option<Event> {
+    let room = room.clone();
+    match entry {
+        LaneFrame::Message(message) => Some(Event::Message {
+            room,
+            cursor,
+            message,
+            own,
+            history,
+        }),
+        LaneFrame::TopicChanged(change) => Some(Event::TopicChanged {
+            room,
+            cursor,
+            change,
+            history,
+        }),
+        LaneFrame::Notice(notice) => Some(Event::Notice {
+            cursor,
+            notice,
+            history,
+        }),
+        LaneFrame::Damaged(_) => Some(Event::Damaged { room, cursor }),
+        // Marks are no entries; a count never gives them as such.
+        LaneFrame::Joined(_)
+        | LaneFrame::At(_)
+        | LaneFrame::Gap(_)
+        | LaneFrame::End(_)
+        | LaneFrame::Presence(_)
+        | LaneFrame::HistoryPage(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! * [`dial`], [`transport`] and [`greet`]: from targets to a welcomed session.
 //! * [`link`]: one connection. [`lanes`] and [`follow`]: its rooms' entries.
+//! * [`older`]: pages of older entries.
 //! * [`control`]: answers of the node. [`requests`]: what they answer. [`rooms`]: who is where.
 //! * [`reconnect`]: losing a connection, getting another, moving. [`closing`]: the end.
 
@@ -15,13 +16,14 @@ mod follow;
 mod greet;
 mod lanes;
 mod link;
+mod older;
 mod reconnect;
 mod requests;
 mod rooms;
 mod transport;
 mod trouble;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -36,7 +38,7 @@ use tracing::{Instrument, info_span};
 use crate::backoff::Backoff;
 use crate::builder::Settings;
 use crate::client::Client;
-use crate::command::{COMMANDS_LEN_MAX, Command, Handle, Session, Shared};
+use crate::command::{COMMANDS_LEN_MAX, Command, Handle, Older, Session, Shared};
 use crate::driver::closing::{Closing, Ending};
 use crate::driver::dial::{DialError, Dialer, Established};
 use crate::driver::lanes::Note;
@@ -104,6 +106,7 @@ pub(crate) async fn connect(
         dial_at: None,
         backoff: Backoff::of_connects(),
         requests: Requests::default(),
+        older: VecDeque::new(),
         rooms: BTreeMap::new(),
         numbered: 0,
         closing: None,
@@ -143,6 +146,8 @@ struct Driver {
     dial_at: Option<Instant>,
     backoff: Backoff,
     requests: Requests,
+    /// Pages of older entries that wait for their room or their turn.
+    older: VecDeque<Older>,
     rooms: BTreeMap<LocalRoom, RoomEntry>,
     /// The last number given to a link, lane or room of this client.
     numbered: u64,
@@ -227,6 +232,7 @@ impl Driver {
     fn advance(&mut self, now: Instant) {
         self.advance_dial(now);
         self.advance_rooms(now);
+        self.advance_older(now);
         self.advance_publishes(now);
         self.advance_close(now);
     }

@@ -145,6 +145,8 @@ impl Driver {
             match asked {
                 // Rooms are joined again, or not, by what is known of them then.
                 Asked::Rejoin { .. } | Asked::Leave { .. } | Asked::Forget { .. } => {}
+                // Asked again when its room is joined again.
+                Asked::ReadBefore { older, .. } => self.older.push_back(older),
                 asked => self.requests.keep(asked),
             }
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::client::{
-    AskStatus, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, Rename, Start,
+    AskStatus, Join, Leave, ListMembers, ListRooms, OpenDirect, Ping, ReadBefore, Rename, Start,
 };
 use chat_protocol::node::{MemberPage, RoomPage, Status};
 use chat_protocol::{ClientFrame, RequestId, RoomName, RoomRef, UserName};
 use tokio::time::Instant;
 
-use crate::command::Reply;
+use crate::command::{Older, Reply};
 use crate::outgoing::LocalRoom;
 use crate::room::RoomState;
 
@@ -40,6 +40,13 @@ pub(crate) enum Asked {
     /// A lane that nobody wants any more.
     Forget {
         reference: RoomRef,
+    },
+    /// A page of older entries of a room that is joined on this connection.
+    ReadBefore {
+        older: Older,
+        reference: RoomRef,
+        /// Its first frame has come.
+        begun: bool,
     },
     Rename {
         name: String,
@@ -103,6 +110,24 @@ impl Requests {
         self.open.values().any(|asked| matches!(asked, Asked::Join { room, reply, .. } if room == name && !reply.is_closed()))
     }
 
+    /// Pages of older entries that the node has not answered.
+    pub(crate) fn pages(&self) -> usize {
+        let is_page = |asked: &&Asked| matches!(asked, Asked::ReadBefore { .. });
+        self.open.values().filter(is_page).count()
+    }
+
+    /// The first frame of a page has come: the room it is of, and whether somebody still waits for
+    /// it. `None` when it was not asked for, or has begun before.
+    pub(crate) fn begin_page(&mut self, request: RequestId) -> Option<(LocalRoom, bool)> {
+        match self.open.get_mut(&request) {
+            Some(Asked::ReadBefore { older, begun, .. }) if !*begun => {
+                *begun = true;
+                Some((older.room, !older.reply.is_closed()))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether more may be asked. Requests that nobody waits for any more make way.
     pub(crate) fn has_space(&mut self) -> bool {
         if self.open.len() >= REQUESTS_LEN_MAX {
@@ -132,7 +157,11 @@ impl Asked {
             Self::Ping { reply, .. } => reply.is_closed(),
             Self::Status { reply } => reply.is_closed(),
             Self::Join { reply, .. } | Self::OpenDirect { reply, .. } => reply.is_closed(),
-            Self::Rejoin { .. } | Self::Leave { .. } | Self::Forget { .. } => false,
+            // The node may be at work on a page: until its answer it counts as under way.
+            Self::ReadBefore { .. }
+            | Self::Rejoin { .. }
+            | Self::Leave { .. }
+            | Self::Forget { .. } => false,
         }
     }
 
@@ -155,6 +184,15 @@ impl Asked {
             Self::Leave { reference, .. } | Self::Forget { reference } => Leave {
                 request,
                 room: *reference,
+            }
+            .into(),
+            Self::ReadBefore {
+                older, reference, ..
+            } => ReadBefore {
+                request,
+                room: *reference,
+                before: older.before,
+                len: older.len,
             }
             .into(),
             Self::Rename { name, .. } => Rename {

@@ -87,6 +87,8 @@ impl Driver {
         }
         match what {
             Noted::Joined { joined, answer } => self.on_joined(lane, &joined, answer, now),
+            Noted::Page { request, answer } => self.on_page(request, answer, now),
+            Noted::PageRead { request, page } => self.on_page_read(request, page),
             Noted::Ended {
                 room,
                 reason: reason @ (EndReason::Left | EndReason::Removed),

@@ -5,6 +5,7 @@
 
 mod close;
 mod connect;
+mod history;
 mod peer;
 mod publish;
 mod reconnect;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use chat_client::protocol::client::{Hello, Publish};
-use chat_client::protocol::lane::{Author, Joined, LaneFrame, Message};
+use chat_client::protocol::client::{Hello, Publish, ReadBefore};
+use chat_client::protocol::lane::{Author, HistoryPage, Joined, LaneFrame, Message};
 use chat_client::protocol::node::{Ack, Closing, Permissions, Rejected, SessionLimits, Welcome};
 use chat_client::protocol::{
     ALPN, ClientFrame, CloseCode, Content, Cursor, Epoch, ErrorCode, Frame, FrameDecoder, MINOR,
@@ -263,6 +263,33 @@ impl Peered {
         lane
     }
 
+    /// Takes the next frame, which asks for a page.
+    pub(crate) async fn on_read_before(&mut self) -> ReadBefore {
+        match self.frame().await {
+            ClientFrame::ReadBefore(read) => read,
+            other => panic!("no page is asked for but {other:?}"),
+        }
+    }
+
+    /// Begins a page of entries `next` up to but not including `end`.
+    pub(crate) async fn page(&mut self, request: RequestId, next: u64, end: u64) -> Lane {
+        let mut stream = self.connection.open_uni().await.unwrap();
+        let mut out = BytesMut::new();
+        varint::put(StreamType::Page.to_wire(), &mut out);
+        stream.write_all(&out).await.unwrap();
+        let mut page = Lane { stream };
+        page.send(HistoryPage {
+            request,
+            epoch: EPOCH,
+            first: Seq(3),
+            next: Seq(next),
+            end: Seq(end),
+            gap: None,
+        })
+        .await;
+        page
+    }
+
     pub(crate) async fn ack(&mut self, nonce: u64, seq: u64) {
         self.send(Ack {
             room: LOBBY,
@@ -325,6 +352,12 @@ impl Lane {
 
     pub(crate) fn finish(&mut self) {
         self.stream.finish().unwrap();
+    }
+
+    /// Why the client does not want it.
+    pub(crate) async fn stopped(&mut self) -> Option<u64> {
+        let stopped = step("the client to stop a stream", self.stream.stopped()).await;
+        stopped.unwrap().map(VarInt::into_inner)
     }
 }
 

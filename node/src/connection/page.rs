@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use chat_protocol::lane::LaneFrame;
 use chat_protocol::{Frame, StreamCode, StreamType, varint};
 use quinn::{SendStream, VarInt, WriteError};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time;
 
 use crate::outlet::PageOut;
@@ -25,7 +26,6 @@ pub(super) enum Sent {
 /// Sends a page. `patience` is how long the client may take no byte of it. Dropping this cuts the
 /// page, which the client is told by a reset.
 pub(super) async fn send(connection: quinn::Connection, page: PageOut, patience: Duration) -> Sent {
-    let _slot = page.slot;
     let mut stream = match time::timeout(patience, connection.open_uni()).await {
         Ok(Ok(stream)) => Unfinished(Some(stream)),
         Ok(Err(_)) => return Sent::Done,
@@ -36,14 +36,19 @@ pub(super) async fn send(connection: quinn::Connection, page: PageOut, patience:
     LaneFrame::from(page.head).encode(&mut head);
     let mut frames = vec![head.freeze()];
     frames.extend(page.frames);
-    stream.write(frames, patience).await
+    stream.write(frames, page.slot, patience).await
 }
 
 /// A stream whose page is cut when this is dropped.
 struct Unfinished(Option<SendStream>);
 
 impl Unfinished {
-    async fn write(&mut self, mut frames: Vec<Bytes>, patience: Duration) -> Sent {
+    async fn write(
+        &mut self,
+        mut frames: Vec<Bytes>,
+        slot: OwnedSemaphorePermit,
+        patience: Duration,
+    ) -> Sent {
         let Some(stream) = &mut self.0 else {
             return Sent::Done;
         };
@@ -58,6 +63,8 @@ impl Unfinished {
                 Err(_) => return Sent::Stalled,
             }
         }
+        // Before the client can know that it has all of it, and asks for another.
+        drop(slot);
         if let Some(mut stream) = self.0.take() {
             // Fails only when the client stopped it.
             let _ = stream.finish();
