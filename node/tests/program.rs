@@ -201,6 +201,111 @@ async fn a_node_alone_ends_at_once_when_terminated_and_tells_its_clients() {
     );
 }
 
+/// What `chat-node health` prints about a node, or why it is not well.
+async fn told(home: &Path, node: &NodeProcess) -> Result<String, String> {
+    let (path, target) = (home.to_owned(), node.target());
+    let output = tokio::task::spawn_blocking(move || health(&path, &target))
+        .await
+        .unwrap();
+    match output.status.code() {
+        Some(0) => Ok(String::from_utf8(output.stdout).unwrap()),
+        _ => Err(stderr(&output)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_ack_survives_is_told_to_whoever_asks() {
+    let home = tempfile::tempdir().unwrap();
+    let alone = NodeCommand::new(home.path()).start();
+    let said = told(home.path(), &alone).await.unwrap();
+    assert!(
+        said.ends_with("durability:  acked messages are lost when the node stops\n"),
+        "{said}"
+    );
+    let mut redis = RedisServer::stopped();
+    redis
+        .run(&["--appendonly", "yes", "--appendfsync", "always"])
+        .await;
+    let log = home.path().join("log");
+    let node = NodeCommand::new(home.path())
+        .redis(&redis.address())
+        .logging_to(&log, "info")
+        .start();
+    let sentence = "an acked message survives a crash of Redis";
+    let said = told(home.path(), &node).await.unwrap();
+    assert!(
+        said.ends_with(&format!("durability:  {sentence}\n")),
+        "{said}"
+    );
+    let logged = std::fs::read_to_string(&log).unwrap();
+    let lines = logged.lines().filter(|line| line.contains(sentence));
+    assert_eq!(lines.count(), 1, "{logged}");
+    // Read again at every connection.
+    let _: () = redis
+        .ask(&["CONFIG", "SET", "appendfsync", "everysec"])
+        .await;
+    let _: u64 = redis.ask(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    soon("it is noticed", async {
+        let sentence = "up to about one second of acked messages may be lost";
+        // While the connection is made again, nobody is let in.
+        while !told(home.path(), &node)
+            .await
+            .is_ok_and(|said| said.contains(sentence))
+        {}
+    })
+    .await;
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(
+        logged.contains("redis promises something else now"),
+        "{logged}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_drops_messages_is_refused_unless_that_is_allowed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut redis = RedisServer::stopped();
+    redis
+        .run(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"])
+        .await;
+    let (path, address) = (home.path().to_owned(), redis.address());
+    let args = move || {
+        let args = ["--listen", "127.0.0.1:0", "--redis", &address, "--log=warn"];
+        run(&path, &args)
+    };
+    let refusing = tokio::task::spawn_blocking(args);
+    let output = soon("it refuses", refusing).await.unwrap();
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "error: refusing to start with this Redis\n\
+         cause: its maxmemory-policy is allkeys-lru with maxmemory 104857600: it would drop acked \
+         messages when its memory is full\n\
+         help:  set it to refuse instead: redis-cli CONFIG SET maxmemory-policy noeviction\n       \
+         (and in redis.conf; for a managed Redis in its settings)\n       \
+         or start with --allow-eviction (CHAT_ALLOW_EVICTION=true) and lose messages then\n"
+    );
+    assert_eq!(
+        redis.ask::<u64>(&["DBSIZE"]).await,
+        0,
+        "nothing was written"
+    );
+
+    let log = home.path().join("log");
+    let node = NodeCommand::new(home.path())
+        .redis(&redis.address())
+        .args(&["--allow-eviction"])
+        .logging_to(&log, "warn")
+        .start();
+    let logged = std::fs::read_to_string(&log).unwrap();
+    assert!(logged.contains("REDIS MAY DROP ACKED MESSAGES"), "{logged}");
+    let said = told(home.path(), &node).await.unwrap();
+    assert!(
+        said.contains("WARNING:     Redis may drop acked messages"),
+        "{said}"
+    );
+}
+
 #[test]
 fn the_effective_configuration_is_logged_and_secrets_are_not() {
     let home = tempfile::tempdir().unwrap();

@@ -44,6 +44,15 @@ async fn set_field(server: &RedisServer, key: &str, field: &[u8], value: &[u8]) 
     set.query_async::<u64>(&mut connection).await.unwrap();
 }
 
+/// All that the server has sent by now.
+async fn sent_bytes(server: &RedisServer) -> u64 {
+    let stats: String = server.ask(&["INFO", "stats"]).await;
+    let sent = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+    sent.unwrap().trim().parse().unwrap()
+}
+
 /// The room goes on: two more messages get two places in a row and are read back, by a reader that
 /// knows nothing and by one that was there before.
 async fn goes_on(node: &Node, what: &str, nonce: u64) {
@@ -138,6 +147,7 @@ async fn hurt(number: usize, id: &str, fields: &[(&[u8], &[u8])]) {
     assert!(add(cluster.server(), id, fields).await, "{what}");
     let is_last = id.len() > 10;
     let counted = damage::total();
+    let sent = sent_bytes(cluster.server()).await;
     for reader in [&node, &other] {
         let page = within(reader.read("lobby", at(before.epoch, 0), 10)).await;
         // A stream whose ids leave none above them cannot go on: its entries go, and that is told.
@@ -149,6 +159,8 @@ async fn hurt(number: usize, id: &str, fields: &[(&[u8], &[u8])]) {
         let bytes: usize = page.blocks.iter().map(|block| block.frames.len()).sum();
         assert!(bytes < 100, "{what}: {bytes} bytes");
     }
+    let sent = sent_bytes(cluster.server()).await - sent;
+    assert!(sent < 500_000, "{what}: the node had to take {sent} bytes");
     assert!(is_last || damage::total() > counted, "{what} is counted");
     goes_on(&node, &what, 2).await;
     let last = other.read_last("lobby", 10).await;
