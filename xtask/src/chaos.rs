@@ -24,6 +24,9 @@ pub(crate) struct Settings {
     /// Clients besides the one in a process of its own.
     #[arg(long, value_name = "C")]
     clients: Option<u32>,
+    /// Makes only faults with one of these words in their names, such as "redis,node killed".
+    #[arg(long, value_name = "WORDS")]
+    only: Option<String>,
     /// Runs optimized builds, which takes longer to build.
     #[arg(long)]
     release: bool,
@@ -50,6 +53,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         ("CHAT_CHAOS_SEED", text(settings.seed)),
         ("CHAT_CHAOS_NODES", text(settings.nodes)),
         ("CHAT_CHAOS_CLIENTS", text(settings.clients)),
+        ("CHAT_CHAOS_ONLY", settings.only.clone()),
     ] {
         if let Some(value) = value {
             command.env(variable, value);

@@ -244,7 +244,7 @@ impl Cluster {
     }
 }
 
-/// A run that failed leaves the nodes' logs, and shows the end of them.
+/// A run that failed leaves the nodes' logs, and shows the end of them, and what Redis wrote.
 impl Drop for Cluster {
     fn drop(&mut self) {
         if !std::thread::panicking() {
@@ -256,7 +256,10 @@ impl Drop for Cluster {
             say(&format!("the last words of node {}:\n{words}", node.number));
         }
         let home = self.home.path().display();
-        say(&format!("the nodes' logs are kept in {home}"));
+        let redis = self.redis.get_mut().keep_directory().display();
+        say(&format!(
+            "kept: the nodes' logs in {home}, what Redis wrote in {redis}"
+        ));
     }
 }
 

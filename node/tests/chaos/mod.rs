@@ -43,7 +43,12 @@ pub(crate) async fn run() {
     let settings = Settings::from_env();
     say(&format!("to repeat: {settings}"));
     let mut rng = StdRng::seed_from_u64(settings.seed);
-    let steps = plan::draw(&mut rng_of(&mut rng), settings.length, settings.nodes);
+    let steps = plan::draw(
+        &mut rng_of(&mut rng),
+        settings.length,
+        settings.nodes,
+        &settings.only,
+    );
     for Step { at, fault } in &steps {
         say(&format!("plan: {:6.1} s  {fault}", at.as_secs_f64()));
     }

@@ -97,8 +97,9 @@ pub(crate) struct Step {
     pub(crate) fault: Fault,
 }
 
-/// Draws the faults of a run.
-pub(crate) fn draw(rng: &mut impl Rng, length: Duration, nodes: usize) -> Vec<Step> {
+/// Draws the faults of a run; only those whose kind holds one of the words in `only`, which are
+/// divided by commas: one that is empty is in every kind.
+pub(crate) fn draw(rng: &mut impl Rng, length: Duration, nodes: usize, only: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut free_at: BTreeMap<Subject, Duration> = BTreeMap::new();
     let mut deck: Vec<Draw> = Vec::new();
@@ -106,6 +107,11 @@ pub(crate) fn draw(rng: &mut impl Rng, length: Duration, nodes: usize) -> Vec<St
     while at < length {
         if deck.is_empty() {
             deck.extend(KINDS);
+            deck.retain(|draw| {
+                let kind = draw(rng, nodes).kind();
+                only.split(',').any(|word| kind.contains(word.trim()))
+            });
+            assert!(!deck.is_empty(), "no kind of fault is called {only:?}");
             deck.shuffle(rng);
         }
         let is_free = |subject| free_at.get(&subject).is_none_or(|free| *free <= at);
@@ -194,6 +200,7 @@ mod tests {
             &mut StdRng::seed_from_u64(seed),
             Duration::from_secs(100),
             3,
+            "",
         )
     }
 

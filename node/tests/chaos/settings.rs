@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// What a run is like. The same settings give the same plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// For how long faults are made.
     pub(crate) length: Duration,
@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) nodes: usize,
     /// Clients in the process of the test.
     pub(crate) clients: usize,
+    /// Words in the kinds of faults that are made, divided by commas; empty for all.
+    pub(crate) only: String,
 }
 
 impl Settings {
@@ -31,6 +33,7 @@ impl Settings {
             seed: number("CHAT_CHAOS_SEED").unwrap_or_else(rand::random),
             nodes: number("CHAT_CHAOS_NODES").unwrap_or(3),
             clients: number("CHAT_CHAOS_CLIENTS").unwrap_or(12),
+            only: env::var("CHAT_CHAOS_ONLY").unwrap_or_default(),
         };
         assert!(
             (2..=16).contains(&settings.nodes),
@@ -52,7 +55,11 @@ impl Display for Settings {
             out,
             "cargo xtask chaos --minutes {minutes:.3} --seed {} --nodes {} --clients {}",
             self.seed, self.nodes, self.clients
-        )
+        )?;
+        match &*self.only {
+            "" => Ok(()),
+            only => write!(out, " --only {only:?}"),
+        }
     }
 }
 

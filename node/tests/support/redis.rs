@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -88,6 +89,12 @@ impl RedisServer {
             .status()
             .expect("kill");
         assert!(status.success());
+    }
+
+    /// Leaves what it wrote to disk, for those who look for a fault, and tells where that is.
+    pub fn keep_directory(&mut self) -> &Path {
+        self.directory.disable_cleanup(true);
+        self.directory.path()
     }
 
     /// Its address.
