@@ -6,7 +6,7 @@
 use chat_protocol::{RoomName, Text, Topic, UserName};
 use thiserror::Error;
 
-use crate::operation::{Operation, Style};
+use crate::operation::{HISTORY_LIMIT, HISTORY_LIMIT_MAX, Operation, Style};
 
 /// A slash command.
 #[derive(Debug)]
@@ -41,6 +41,13 @@ pub const COMMANDS: &[Command] = &[
                 room: optional_room(rest)?,
             })
         },
+    },
+    Command {
+        name: "history",
+        aliases: &["older"],
+        arguments: "[N]",
+        about: "show the N messages before the oldest shown of this room",
+        parse: history,
     },
     Command {
         name: "rooms",
@@ -301,6 +308,23 @@ fn join(rest: &str) -> Result<Operation, Misuse> {
     })
 }
 
+fn history(rest: &str) -> Result<Operation, Misuse> {
+    let limit = match rest {
+        "" => HISTORY_LIMIT,
+        count => count
+            .parse()
+            .map_err(|_| Misuse(format!("{count:?} is not a number")))?,
+    };
+    if !(1..=HISTORY_LIMIT_MAX).contains(&limit) {
+        return Err(Misuse(format!("1 to {HISTORY_LIMIT_MAX} messages")));
+    }
+    Ok(Operation::History {
+        room: None,
+        before: None,
+        limit,
+    })
+}
+
 fn direct(rest: &str) -> Result<Operation, Misuse> {
     let (name, said) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let said = said.trim();
@@ -403,6 +427,13 @@ mod tests {
             }
         );
         assert_eq!(operation("/part"), Operation::Leave { room: None });
+        let older = |limit| Operation::History {
+            room: None,
+            before: None,
+            limit,
+        };
+        assert_eq!(operation("/history"), older(HISTORY_LIMIT));
+        assert_eq!(operation("/older 1000"), older(1000));
         assert_eq!(
             operation("/names lobby"),
             Operation::Members { room: Some(lobby) }
@@ -470,6 +501,10 @@ mod tests {
             refusal("/join a many"),
             "\"many\" is not a number; usage: /join ROOM [N]"
         );
+        for wrong in ["/history 0", "/history 1001"] {
+            assert_eq!(refusal(wrong), "1 to 1000 messages; usage: /history [N]");
+        }
+        assert!(refusal("/history -1").starts_with("\"-1\" is not a number"));
         assert_eq!(refusal("/rooms x"), "it takes nothing; usage: /rooms");
         assert!(refusal("/nick [SERVER]").contains("'[' cannot be there; usage: /nick NAME"));
         assert!(refusal("/me").contains("usage: /me TEXT"));

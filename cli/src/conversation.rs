@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chat_client::{Client, Events, PublishError, Room, Start};
-use chat_protocol::{NodeName, RoomName, SessionId, Topic, UserName};
+use chat_protocol::{Cursor, NodeName, RoomName, SessionId, Topic, UserName};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +28,7 @@ mod body;
 mod echo;
 mod event;
 mod mention;
+mod older;
 mod overdue;
 
 /// The session, its rooms, and what is under way.
@@ -65,6 +66,8 @@ struct Open {
     place: Place,
     topic: Topic,
     echo: Echo,
+    /// What is older than all that was shown ends before this place.
+    oldest: Cursor,
 }
 
 impl Conversation {
@@ -187,6 +190,11 @@ impl Conversation {
                 };
                 self.requests.push(answer::leave(room, reference));
             }
+            Operation::History {
+                room,
+                before,
+                limit,
+            } => self.history(reference, room, before, limit),
             Operation::Rooms => self
                 .requests
                 .push(answer::rooms(self.client.clone(), reference)),
@@ -285,6 +293,7 @@ impl Conversation {
     fn on_answer(&mut self, answer: Answer) {
         match answer {
             Answer::Report(report) => self.ready.push_back(report),
+            Answer::Older { room, older } => self.on_older(&room, older),
             Answer::Joined { room, reference } => {
                 self.current = Some(room.clone());
                 match self.rooms.get(&room) {

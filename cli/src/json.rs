@@ -210,25 +210,51 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
             "not_sent_yet",
             format!("{len} not sent yet; kept and retried"),
         ),
-        Report::Damaged { place, cursor } => Event::Damaged {
+        Report::Damaged {
+            place,
+            cursor,
+            older,
+        } => Event::Damaged {
             ts: now,
             room: place.room.as_str(),
             epoch: cursor.epoch.to_string(),
             seq: cursor.seq.0,
+            history: older.then_some(true),
         },
+        Report::Older {
+            reference,
+            place,
+            entries,
+            before,
+            beginning,
+            gap,
+        } => {
+            let mut all: Vec<Event<'_>> = entries
+                .iter()
+                .flat_map(|entry| events(entry, now))
+                .collect();
+            all.push(Event::History {
+                ts: now,
+                reference: reference.as_deref(),
+                room: place.room.as_str(),
+                count: entries.len(),
+                before: before.map(|before| before.to_string()),
+                beginning: *beginning,
+                gap: gap.map(reason),
+            });
+            return all;
+        }
         Report::Gap {
             place,
             reason,
             from,
             next,
+            older,
         } => Event::Gap {
             ts: now,
             room: place.room.as_str(),
-            reason: match reason {
-                GapReason::Trimmed => "trimmed",
-                GapReason::Diverged => "diverged",
-                GapReason::Lagged => "lagged",
-            },
+            reason: self::reason(*reason),
+            history: older.then_some(true),
             from_epoch: from.map(|from| from.epoch.to_string()),
             from_seq: from.map(|from| from.seq.0.saturating_add(1)),
             epoch: next.epoch.to_string(),
@@ -365,6 +391,14 @@ fn local_notice<'a>(ts: &'a str, level: &'a str, code: &'a str, text: String) ->
         epoch: None,
         seq: None,
         history: None,
+    }
+}
+
+const fn reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Trimmed => "trimmed",
+        GapReason::Diverged => "diverged",
+        GapReason::Lagged => "lagged",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a user can ask for, whatever way it was written: as a command, a line, or JSON.
 
-use chat_protocol::{RoomName, Text, Topic, UserName};
+use chat_protocol::{Cursor, RoomName, Text, Topic, UserName};
 
 /// Something to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,6 +25,15 @@ pub enum Operation {
     Leave {
         /// Which; none for the current room.
         room: Option<RoomName>,
+    },
+    /// Show older messages of a room.
+    History {
+        /// Which; none for the current room.
+        room: Option<RoomName>,
+        /// The entry they come before; none for the oldest that was shown.
+        before: Option<Cursor>,
+        /// How many at most, up to [`HISTORY_LIMIT_MAX`].
+        limit: u32,
     },
     /// Ask which rooms have members.
     Rooms,
@@ -64,6 +73,12 @@ pub enum Operation {
     /// Wait for the acks of what was sent, and end.
     Quit,
 }
+
+/// Messages that are shown when nobody says how many: a screen of them.
+pub const HISTORY_LIMIT: u32 = 20;
+
+/// Most messages that are shown at once: as many as a join may ask for.
+pub const HISTORY_LIMIT_MAX: u32 = chat_protocol::limits::HISTORY_LEN_MAX;
 
 /// How a message is meant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -114,6 +114,8 @@ pub enum Report {
         place: Place,
         /// Its place in the log.
         cursor: Cursor,
+        /// Whether it is one of older entries that were asked for.
+        older: bool,
     },
     /// Entries are missing, and cannot be had any more.
     Gap {
@@ -125,6 +127,23 @@ pub enum Report {
         from: Option<Cursor>,
         /// The first entry after it.
         next: Cursor,
+        /// Whether it is among older entries that were asked for.
+        older: bool,
+    },
+    /// Older entries of a room, as asked for.
+    Older {
+        /// As asked.
+        reference: Option<String>,
+        /// Where.
+        place: Place,
+        /// The entries, oldest first: each a report of its own.
+        entries: Vec<Self>,
+        /// Where what is before them ends; none when there is nothing older to be had.
+        before: Option<Cursor>,
+        /// Whether the room's log begins with these.
+        beginning: bool,
+        /// Why they are not right before what was asked, if so.
+        gap: Option<GapReason>,
     },
     /// Users came and went.
     Presence {

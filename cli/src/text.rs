@@ -102,6 +102,17 @@ impl TextSurface {
                 ));
                 lines
             }
+            Report::Older { entries, .. } => {
+                // They begin and end by themselves, also right after other history.
+                self.history_of = None;
+                let mut lines: Vec<Line> = entries
+                    .iter()
+                    .flat_map(|entry| self.render(entry))
+                    .collect();
+                self.history_of = None;
+                lines.extend(self.remarks(report));
+                lines
+            }
             Report::Notice { cursor, notice, .. } => self.notice(cursor.seq.0, notice),
             Report::Presence {
                 place,

@@ -5,6 +5,7 @@ use chat_protocol::{Cursor, RoomName, Text, UserName};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::conversation::older::Older;
 use crate::report::{Place, Refusal, Report};
 
 /// A request on its way.
@@ -28,6 +29,8 @@ pub(super) enum Answer {
         place: Place,
         reference: Option<String>,
     },
+    /// Older entries came.
+    Older { room: RoomName, older: Older },
     /// The room of two is open.
     Direct {
         room: RoomName,
@@ -181,7 +184,7 @@ pub(super) fn not_published(error: &PublishError) -> Refusal {
     }
 }
 
-fn refused(reference: Option<String>, error: &RequestError) -> Answer {
+pub(super) fn refused(reference: Option<String>, error: &RequestError) -> Answer {
     let refusal = match error {
         RequestError::Refused {
             code,

@@ -1,6 +1,6 @@
 //! What the events of the session mean for the conversation, and what is shown of them.
 
-use chat_client::{Event, Welcomed};
+use chat_client::{Event, GapReason, Welcomed};
 use chat_protocol::{Content, Cursor, RoomName};
 
 use super::{Conversation, Open, mention};
@@ -38,13 +38,15 @@ impl Conversation {
                     room: room.clone(),
                     direct,
                 };
-                let known = self.rooms.get(&room).map(|open| open.echo);
-                let mut echo = known.unwrap_or_default();
+                let known = self.rooms.get(&room);
+                let oldest = known.map(|open| open.oldest);
+                let mut echo = known.map(|open| open.echo).unwrap_or_default();
                 echo.see(Cursor::new(head.epoch, next.minus(1)));
                 let open = Open {
                     place: place.clone(),
                     topic: topic.clone(),
                     echo,
+                    oldest: oldest.unwrap_or_else(|| Cursor::new(head.epoch, next)),
                 };
                 self.rooms.insert(room.clone(), open);
                 let past = head.seq.next().0.saturating_sub(next.0);
@@ -58,75 +60,15 @@ impl Conversation {
                 });
                 return self.on_room_open(&room);
             }
-            Event::Message {
-                room,
-                cursor,
-                message,
-                own,
-                history,
-            } => {
-                self.see(&room, cursor);
-                let text = match &message.content {
-                    Content::Text(text) | Content::Action(text) => text.as_str(),
-                    Content::Opaque { .. } => "",
-                };
-                let mention = !own && mention::mentions(text, self.me.as_str());
-                Report::Message {
-                    place: self.place(&room),
-                    cursor,
-                    message,
-                    own,
-                    history,
-                    mention,
-                }
-            }
-            Event::TopicChanged {
-                room,
-                cursor,
-                change,
-                history,
-            } => {
-                self.see(&room, cursor);
-                if let Some(open) = self.rooms.get_mut(&room) {
-                    open.topic = change.topic.clone();
-                }
-                let own = change.author.session == self.session;
-                Report::TopicChanged {
-                    place: self.place(&room),
-                    cursor,
-                    change,
-                    own,
-                    history,
-                }
-            }
-            Event::Notice {
-                cursor,
-                notice,
-                history,
-            } => Report::Notice {
-                cursor,
-                notice,
-                history,
-            },
-            Event::Damaged { room, cursor } => {
-                self.see(&room, cursor);
-                Report::Damaged {
-                    place: self.place(&room),
-                    cursor,
-                }
-            }
-            Event::Gap {
-                room,
-                reason,
-                from,
-                next,
-            } => {
-                self.see(&room, Cursor::new(next.epoch, next.seq.minus(1)));
-                Report::Gap {
-                    place: self.place(&room),
-                    reason,
-                    from,
-                    next,
+            Event::Message { .. }
+            | Event::TopicChanged { .. }
+            | Event::Notice { .. }
+            | Event::Damaged { .. }
+            | Event::Gap { .. } => {
+                self.note(&event);
+                match self.entry(event, false) {
+                    Some(report) => report,
+                    None => return,
                 }
             }
             Event::Presence {
@@ -167,6 +109,104 @@ impl Conversation {
             _ => return,
         };
         self.ready.push_back(report);
+    }
+
+    /// Keeps what an entry of the lane changes: how far the room has come, and its topic.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Message { room, cursor, .. } | Event::Damaged { room, cursor } => {
+                self.see(room, *cursor);
+            }
+            Event::TopicChanged {
+                room,
+                cursor,
+                change,
+                ..
+            } => {
+                self.see(room, *cursor);
+                if let Some(open) = self.rooms.get_mut(room) {
+                    open.topic = change.topic.clone();
+                }
+            }
+            Event::Gap {
+                room, reason, next, ..
+            } => {
+                self.see(room, Cursor::new(next.epoch, next.seq.minus(1)));
+                if let Some(open) = self.rooms.get_mut(room)
+                    && *reason == GapReason::Diverged
+                {
+                    // What was shown before is of another log.
+                    open.oldest = *next;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is shown of an entry or a hole, of the lane or of `older` ones.
+    pub(super) fn entry(&self, event: Event, older: bool) -> Option<Report> {
+        Some(match event {
+            Event::Message {
+                room,
+                cursor,
+                message,
+                own,
+                history,
+            } => {
+                let text = match &message.content {
+                    Content::Text(text) | Content::Action(text) => text.as_str(),
+                    Content::Opaque { .. } => "",
+                };
+                let mention = !own && mention::mentions(text, self.me.as_str());
+                Report::Message {
+                    place: self.place(&room),
+                    cursor,
+                    message,
+                    own,
+                    history,
+                    mention,
+                }
+            }
+            Event::TopicChanged {
+                room,
+                cursor,
+                change,
+                history,
+            } => Report::TopicChanged {
+                place: self.place(&room),
+                cursor,
+                own: change.author.session == self.session,
+                change,
+                history,
+            },
+            Event::Notice {
+                cursor,
+                notice,
+                history,
+            } => Report::Notice {
+                cursor,
+                notice,
+                history,
+            },
+            Event::Damaged { room, cursor } => Report::Damaged {
+                place: self.place(&room),
+                cursor,
+                older,
+            },
+            Event::Gap {
+                room,
+                reason,
+                from,
+                next,
+            } => Report::Gap {
+                place: self.place(&room),
+                reason,
+                from,
+                next,
+                older,
+            },
+            _ => return None,
+        })
     }
 
     fn on_welcome(&mut self, welcomed: Welcomed) {

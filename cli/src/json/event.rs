@@ -145,6 +145,8 @@ pub enum Event<'a> {
         room: &'a str,
         epoch: String,
         seq: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        history: Option<bool>,
     },
     Gap {
         ts: &'a str,
@@ -155,6 +157,18 @@ pub enum Event<'a> {
         epoch: String,
         to_seq: u64,
         recovered: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        history: Option<bool>,
+    },
+    History {
+        ts: &'a str,
+        #[serde(rename = "ref")]
+        reference: Option<&'a str>,
+        room: &'a str,
+        count: usize,
+        before: Option<String>,
+        beginning: bool,
+        gap: Option<&'a str>,
     },
     Connection(Connection<'a>),
     Error {

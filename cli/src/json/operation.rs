@@ -1,11 +1,11 @@
 //! The operations of the JSON surface: one object a line, `{"op":"send","ref":"a1","text":"hi"}`.
 
-use chat_protocol::{RoomName, Text, Topic, UserName};
+use chat_protocol::{Cursor, RoomName, Text, Topic, UserName};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::operation::{Operation, Request, Style};
+use crate::operation::{HISTORY_LIMIT, HISTORY_LIMIT_MAX, Operation, Request, Style};
 
 /// Reads an operation. An empty line is nothing to do. Fields that are not known are ignored.
 ///
@@ -87,6 +87,7 @@ fn operation(value: &Value) -> Result<Operation, String> {
         "who" | "names" => Operation::Members {
             room: fields::<InRoom>(value)?.room()?,
         },
+        "history" => fields::<History>(value)?.operation()?,
         "rooms" => Operation::Rooms,
         "topic" => {
             let SetTopic { room, topic } = fields(value)?;
@@ -158,6 +159,30 @@ impl InRoom {
 }
 
 #[derive(Deserialize)]
+struct History {
+    room: Option<String>,
+    before: Option<String>,
+    limit: Option<u32>,
+}
+
+impl History {
+    fn operation(self) -> Result<Operation, String> {
+        let limit = self.limit.unwrap_or(HISTORY_LIMIT);
+        if !(1..=HISTORY_LIMIT_MAX).contains(&limit) {
+            return Err(format!("limit: 1 to {HISTORY_LIMIT_MAX}"));
+        }
+        let before = self.before.map(|before| before.parse::<Cursor>());
+        Ok(Operation::History {
+            room: self.room.as_deref().map(parse_room).transpose()?,
+            before: before
+                .transpose()
+                .map_err(|error| format!("before: {error}"))?,
+            limit,
+        })
+    }
+}
+
+#[derive(Deserialize)]
 struct Direct {
     to: String,
     text: Option<String>,
@@ -182,8 +207,9 @@ struct Nick {
 }
 
 /// Every operation, as the refusals list them.
-pub const OPERATIONS: [&str; 11] = [
-    "send", "me", "msg", "join", "part", "names", "rooms", "topic", "nick", "ping", "quit",
+pub const OPERATIONS: [&str; 12] = [
+    "send", "me", "msg", "join", "part", "names", "rooms", "history", "topic", "nick", "ping",
+    "quit",
 ];
 
 /// Longest `ref`, in bytes: a long unique id, with room to spare.
@@ -191,6 +217,8 @@ const REFERENCE_BYTES_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use chat_protocol::{Epoch, Seq};
+
     use super::*;
 
     fn request(line: &str) -> Request {
@@ -242,6 +270,22 @@ mod tests {
             ),
             (r#"{"op":"names"}"#, Operation::Members { room: None }),
             (r#"{"op":"rooms"}"#, Operation::Rooms),
+            (
+                r#"{"op":"history","room":"lobby","before":"5eed:41","limit":7}"#,
+                Operation::History {
+                    room: Some(lobby.clone()),
+                    before: Some(Cursor::new(Epoch(0x5eed), Seq(41))),
+                    limit: 7,
+                },
+            ),
+            (
+                r#"{"op":"history"}"#,
+                Operation::History {
+                    room: None,
+                    before: None,
+                    limit: HISTORY_LIMIT,
+                },
+            ),
             (
                 r#"{"op":"topic","topic":"x"}"#,
                 Operation::SetTopic {
@@ -305,6 +349,16 @@ mod tests {
                 r#"{"op":"nick","ref":"r","nick":"[SERVER]"}"#,
                 Some("r"),
                 "nick: ",
+            ),
+            (
+                r#"{"op":"history","ref":"r","before":"41"}"#,
+                Some("r"),
+                "before: a cursor is written EPOCH:SEQ",
+            ),
+            (
+                r#"{"op":"history","ref":"r","limit":0}"#,
+                Some("r"),
+                "limit: 1 to 1000",
             ),
             (r#"{"op":"ping","ref":7}"#, None, "ref is a string"),
             (&long, Some("r"), "4097 bytes, limit 4096"),

@@ -92,6 +92,7 @@ pub(super) fn of(report: &Report) -> Vec<String> {
             reason,
             from,
             next,
+            ..
         } => {
             let missing = match from {
                 Some(from) if from.epoch == next.epoch => next.seq.0.saturating_sub(from.seq.0 + 1),
@@ -109,6 +110,7 @@ pub(super) fn of(report: &Report) -> Vec<String> {
             };
             format!("{missing} missing in {place}: {why}")
         }
+        Report::Older { .. } => return vec![older(report)],
         Report::Renamed { name } => format!("you are {name} now"),
         Report::NameDiffers { wanted, name } => {
             format!("{wanted} is not to be had: you are {name}")
@@ -142,6 +144,32 @@ pub(super) fn of(report: &Report) -> Vec<String> {
         _ => return vec![],
     };
     vec![line]
+}
+
+/// What to say at the end of older messages: how they go on.
+fn older(report: &Report) -> String {
+    let Report::Older {
+        place,
+        entries,
+        before,
+        beginning,
+        gap,
+        ..
+    } = report
+    else {
+        return String::new();
+    };
+    let end = format!("end of earlier messages in {place}");
+    match (before, entries.is_empty(), gap) {
+        (Some(_), true, Some(GapReason::Diverged)) => {
+            format!("what was earlier in {place} was lost with the server's memory")
+        }
+        (Some(_), ..) => format!("{end}; /history shows more"),
+        (None, true, _) if *beginning => format!("nothing was said earlier in {place}"),
+        (None, true, _) => format!("what was said earlier in {place} is no longer kept"),
+        (None, false, _) if *beginning => format!("{end}: that was the beginning"),
+        (None, false, _) => format!("{end}: what was before them is no longer kept"),
+    }
 }
 
 /// What to say of a lost connection, or of a try that failed; nothing for most of many tries.

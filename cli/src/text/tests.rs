@@ -265,6 +265,7 @@ fn remarks_say_what_happens() {
         attempt,
     };
     let gap = |from, next| Report::Gap {
+        older: false,
         place: place("lobby"),
         reason: GapReason::Trimmed,
         from,
@@ -433,4 +434,64 @@ fn hostile_text() -> impl Strategy<Value = String> {
         }
         String::from_iter(letters)
     })
+}
+
+#[test]
+fn older_messages_begin_and_end_by_themselves_and_say_how_it_goes_on() {
+    let older = |entries: &[&str], before: Option<Cursor>, beginning, gap| Report::Older {
+        reference: None,
+        place: place("lobby"),
+        entries: entries
+            .iter()
+            .map(|text| message_of(Content::Text(text.parse().unwrap()), 0, true))
+            .collect(),
+        before,
+        beginning,
+        gap,
+    };
+    let mut surface = plain();
+    let head = "-- earlier in #lobby:";
+    let one = "1970-01-01T00:00:00Z #lobby <ann> one";
+    for (report, expected) in [
+        (
+            older(&["one"], Some(cursor(4)), false, None),
+            vec![
+                head,
+                one,
+                "-- end of earlier messages in #lobby; /history shows more",
+            ],
+        ),
+        (
+            older(&["one"], None, true, None),
+            vec![
+                head,
+                one,
+                "-- end of earlier messages in #lobby: that was the beginning",
+            ],
+        ),
+        (
+            older(&["one"], None, false, None),
+            vec![
+                head,
+                one,
+                "-- end of earlier messages in #lobby: what was before them is no longer kept",
+            ],
+        ),
+        (
+            older(&[], None, true, None),
+            vec!["-- nothing was said earlier in #lobby"],
+        ),
+        (
+            older(&[], None, false, Some(GapReason::Trimmed)),
+            vec!["-- what was said earlier in #lobby is no longer kept"],
+        ),
+        (
+            older(&[], Some(cursor(9)), false, Some(GapReason::Diverged)),
+            vec!["-- what was earlier in #lobby was lost with the server's memory"],
+        ),
+    ] {
+        assert_eq!(texts(&mut surface, &report), expected);
+    }
+    let live = texts(&mut surface, &said("now"));
+    assert_eq!(live.len(), 1, "the end was told already: {live:?}");
 }

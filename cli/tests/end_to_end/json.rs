@@ -231,6 +231,62 @@ fn history_comes_marked_and_before_what_is_new() {
 }
 
 #[test]
+fn older_messages_come_page_by_page_down_to_the_beginning() {
+    let node = Node::start(&[]);
+    let said: Vec<String> = (1..=700).map(|number| number.to_string()).collect();
+    run(node.cli(&["--name", "bo"]), &said.join("\n")).expect_code(0);
+    let mut ann = Session::start(&node, &["--name", "ann", "--history", "3"]);
+    let texts = |session: &Session, len: usize| -> Vec<String> {
+        let next = || {
+            let message = session.event("message");
+            assert_eq!(message["history"], true);
+            message["text"].as_str().unwrap().to_owned()
+        };
+        (0..len).map(|_| next()).collect()
+    };
+    assert_eq!(texts(&ann, 3), said[697..]);
+    // More than a page of the protocol.
+    ann.send(&json!({"op": "history", "ref": "h1", "limit": 400}));
+    assert_eq!(texts(&ann, 400), said[297..697]);
+    let page = ann.answer("history", "h1");
+    assert_eq!(
+        (&page["count"], &page["beginning"], &page["gap"]),
+        (&json!(400), &json!(false), &Value::Null)
+    );
+    let before = page["before"].as_str().unwrap().to_owned();
+    assert!(before.ends_with(":298"), "{before}");
+    // From a place that the program chose: it moves nothing.
+    ann.send(&json!({"op": "history", "ref": "h2", "room": "lobby", "before": before, "limit": 1}));
+    assert_eq!(texts(&ann, 1), said[296..297]);
+    ann.answer("history", "h2");
+    ann.send(&json!({"op": "history", "ref": "h3", "limit": 1000}));
+    assert_eq!(texts(&ann, 297), said[..297]);
+    let page = ann.answer("history", "h3");
+    assert_eq!(
+        (&page["before"], &page["beginning"]),
+        (&Value::Null, &json!(true))
+    );
+    ann.send(&json!({"op": "history", "ref": "h4"}));
+    let page = ann.answer("history", "h4");
+    assert_eq!(
+        (&page["count"], &page["beginning"]),
+        (&json!(0), &json!(true))
+    );
+    // A place that never was, and a room that is not joined.
+    ann.send(&json!({"op": "history", "ref": "h5", "before": "dead:9007199254740992"}));
+    let page = ann.answer("history", "h5");
+    assert_eq!(
+        (&page["count"], &page["gap"]),
+        (&json!(0), &json!("diverged"))
+    );
+    assert!(page["before"].as_str().unwrap().ends_with(":701"), "{page}");
+    ann.send(&json!({"op": "history", "ref": "h6", "room": "dev"}));
+    assert_eq!(ann.answer("error", "h6")["code"], "not_joined");
+    ann.send(&json!({"op": "send", "text": "live"}));
+    assert_eq!(ann.event("message")["history"], false);
+}
+
+#[test]
 fn a_notice_of_the_cluster_has_its_seq() {
     let node = Node::start(&["--notice-every", "1s", "--notice-text", "backup at noon"]);
     let ann = Session::start(&node, &[]);

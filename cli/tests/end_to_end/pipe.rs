@@ -71,6 +71,51 @@ fn history_is_shown_only_when_asked_for() {
 }
 
 #[test]
+fn older_messages_are_shown_before_the_oldest_shown() {
+    let node = Node::start(&[]);
+    run(node.cli(&["--name", "bo"]), "one\ntwo\nthree\nfour\n").expect_code(0);
+    let ended = run(
+        node.cli(&["--name", "ann"]),
+        "/history 1\n/history 2\nfive\n/history\n/history\n/history many\n",
+    );
+    ended.expect_code(2);
+    let texts: Vec<&str> = ended
+        .stdout
+        .iter()
+        .filter_map(|line| line.split_once("> ").map(|(_, text)| text))
+        .collect();
+    // What is said meanwhile comes when it comes.
+    let (live, older): (Vec<&str>, Vec<&str>) = texts.iter().partition(|text| **text == "five");
+    assert_eq!(older, ["four", "two", "three", "one"], "{ended:#?}");
+    assert_eq!(live, ["five"]);
+    let remarks: Vec<&str> = ended.stderr.iter().map(String::as_str).collect();
+    let of_history = |line: &&&str| line.contains("arlier");
+    assert_eq!(
+        remarks
+            .iter()
+            .filter(of_history)
+            .copied()
+            .collect::<Vec<_>>(),
+        [
+            "-- earlier in #lobby:",
+            "-- end of earlier messages in #lobby; /history shows more",
+            "-- earlier in #lobby:",
+            "-- end of earlier messages in #lobby; /history shows more",
+            "-- earlier in #lobby:",
+            "-- end of earlier messages in #lobby: that was the beginning",
+            "-- nothing was said earlier in #lobby",
+        ],
+        "{ended:#?}"
+    );
+    assert!(
+        remarks
+            .iter()
+            .any(|line| line.contains("usage: /history [N]")),
+        "{remarks:#?}"
+    );
+}
+
+#[test]
 fn commands_work_and_wrong_ones_are_answered() {
     let node = Node::start(&[]);
     let long = "x".repeat(5000);

@@ -56,6 +56,7 @@ fn an_epoch_keeps_all_its_bits() {
         &Report::Damaged {
             place: place(None),
             cursor,
+            older: false,
         },
         SystemTime::now(),
     )[0];
@@ -124,6 +125,7 @@ fn reports() -> Vec<Report> {
         attempt: 2,
     };
     let gap = |reason, from| Report::Gap {
+        older: false,
         place: place(None),
         reason,
         from,
@@ -208,6 +210,37 @@ fn reports() -> Vec<Report> {
         Report::Damaged {
             place: place(None),
             cursor,
+            older: false,
+        },
+        Report::Older {
+            reference: reference.clone(),
+            place: place(None),
+            entries: vec![
+                message(Content::Text("old".parse().unwrap()), None, 1),
+                Report::Damaged {
+                    place: place(None),
+                    cursor,
+                    older: true,
+                },
+                Report::Gap {
+                    place: place(None),
+                    reason: GapReason::Trimmed,
+                    from: None,
+                    next: cursor,
+                    older: true,
+                },
+            ],
+            before: Some(cursor),
+            beginning: false,
+            gap: None,
+        },
+        Report::Older {
+            reference: None,
+            place: place(None),
+            entries: vec![],
+            before: None,
+            beginning: true,
+            gap: Some(GapReason::Diverged),
         },
         gap(GapReason::Trimmed, Some(Cursor::new(Epoch(1), Seq(2)))),
         gap(GapReason::Diverged, None),
