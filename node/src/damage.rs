@@ -1,7 +1,7 @@
 //! Counts what came from the backplane and was damaged or foreign, and says so now and then.
 //!
 //! Anybody who can write to the backplane can make a node meet any amount of it: each is counted,
-//! and the log gets a line at most every [`TOLD_EVERY`]. It owns no room and decides nothing.
+//! and the log gets a line at most every 10 s. It owns no room and decides nothing.
 
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};

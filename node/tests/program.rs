@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use chat_client::{Client, Event, Start, Trust};
+use chat_client::{Client, Event, Start, Trust, protocol};
 use support::process::{NodeCommand, NodeProcess};
 use support::redis::RedisServer;
 use support::soon;
@@ -304,6 +304,53 @@ async fn a_redis_that_drops_messages_is_refused_unless_that_is_allowed() {
         said.contains("WARNING:     Redis may drop acked messages"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_refuses_and_what_was_sent_is_in_the_log_once_there_is_room() {
+    let home = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start().await;
+    let log = home.path().join("log");
+    let node = NodeCommand::new(home.path())
+        .redis(&redis.address())
+        .args(&["--append-timeout", "200ms"])
+        .logging_to(&log, "info,chat_node::room=debug")
+        .start();
+    let connecting = Client::builder()
+        .target(node.target())
+        .trust(Trust::Development {
+            dir: Some(home.path().join("chat/certs")),
+        })
+        .connect();
+    let (client, _events) = soon("connects", connecting).await.unwrap();
+    let lobby = soon("joins", client.join("lobby", Start::Live))
+        .await
+        .unwrap();
+    let first = soon("an ack", lobby.publish_text("1").unwrap())
+        .await
+        .unwrap();
+    let _: () = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let pending = lobby.publish_text("2").unwrap();
+    soon("the node refuses it", async {
+        let is_refused =
+            |line: &str| line.contains("publishes are refused") && line.contains("OOM");
+        while !std::fs::read_to_string(&log)
+            .unwrap()
+            .lines()
+            .any(is_refused)
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let _: () = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    // Refused as retryable: the SDK repeats it, with the same nonce.
+    let second = soon("an ack", pending).await.unwrap();
+    assert_eq!(second, protocol::Cursor::new(first.epoch, first.seq.next()));
+    let third = soon("an ack", lobby.publish_text("3").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(third.seq, second.seq.next());
 }
 
 #[test]
