@@ -8,7 +8,7 @@ mod examples;
 
 use std::collections::BTreeSet;
 
-use chat_protocol::node::Permissions;
+use chat_protocol::node::{Durability, Permissions};
 use chat_protocol::{
     ALPN, ClientFrame, CloseCode, Content, ErrorCode, LaneFrame, MINOR, NodeFrame, StreamCode,
     StreamType, limits,
@@ -261,6 +261,27 @@ fn block(example: &Example) -> String {
 }
 
 /// The rows of the table that starts with `header`, in the section that starts with `section`.
+#[test]
+fn every_durability_is_listed_with_its_number() {
+    let expected = [
+        (Durability::UNKNOWN, "unknown"),
+        (Durability::NODE, "node's own memory"),
+        (Durability::MEMORY, "in memory"),
+        (Durability::SNAPSHOT, "last snapshot"),
+        (Durability::SYSTEM, "the system"),
+        (Durability::SECOND, "about a second"),
+        (Durability::CRASH, "a crash of the backplane |"),
+    ];
+    let rows = table("### 0x96 Status", "| `durability` |");
+    assert_eq!(rows.len(), expected.len());
+    for ((durability, words), row) in expected.iter().zip(rows) {
+        assert!(
+            row.starts_with(&format!("| {} |", durability.0)) && row.contains(words),
+            "{durability:?}: {row}"
+        );
+    }
+}
+
 fn table(section: &str, header: &str) -> Vec<&'static str> {
     let rest = &DOCUMENT[DOCUMENT.find(&format!("\n{section}\n")).expect(section)..];
     let rest = &rest[rest.find(&format!("\n{header}")).expect(header)..];
