@@ -272,7 +272,7 @@ fn every_durability_is_listed_with_its_number() {
         (Durability::SECOND, "about a second"),
         (Durability::CRASH, "a crash of the backplane |"),
     ];
-    let rows = table("### 0x96 Status", "| `durability` |");
+    let rows = table("### 0x96 Status", "| `durability` | An acked");
     assert_eq!(rows.len(), expected.len());
     for ((durability, words), row) in expected.iter().zip(rows) {
         assert!(
