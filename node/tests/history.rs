@@ -21,6 +21,7 @@ use chat_protocol::{
     CloseCode, Cursor, Epoch, ErrorCode, Frame, LaneFrame, NodeFrame, Nonce, RequestId, RoomRef,
     Seq, SessionId,
 };
+use support::held::Held;
 use support::peer::{Frames, LocalNode, Peer};
 use support::redis::RedisServer;
 use support::soon;
@@ -519,4 +520,77 @@ async fn answers_that_are_not_read_close_the_connection_too() {
 fn ping(request: u32) -> Bytes {
     let request = RequestId(request);
     chat_protocol::ClientFrame::from(Ping { request }).to_bytes()
+}
+
+/// As many lanes of a connection as may catch up at a time.
+const LANES_OF_ONE: usize = 2;
+
+/// As many readers of a node as may read the log at a time.
+const TURNS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_are_behind_take_turns_and_live_traffic_does_not_wait_for_them() {
+    let (held, attachment) = Held::before(Memory::new().attach());
+    let node = LocalNode::on(attachment, "node-1").await;
+    let mut ann = Member::join(&node, "ann").await;
+    // More than the tail holds.
+    ann.publish(400, 1000).await;
+    assert_eq!(ann.read(400).await, numbers(1, 400));
+    held.hold(true);
+    let mut behind = Vec::new();
+    for index in 0..3 * TURNS {
+        let (mut peer, _) = node.welcomed(&format!("late-{index}")).await;
+        let (lane, joined) = peer.join("lobby", Start::Last(400)).await;
+        assert_eq!((joined.next, joined.gap), (Seq(1), None));
+        behind.push((peer, lane));
+    }
+    soon("readers at the log", held.reads(TURNS)).await;
+    ann.publish(5, 20).await;
+    assert_eq!(ann.read(5).await, numbers(401, 405), "live, and at once");
+    held.hold(false);
+    for (_peer, lane) in &mut behind {
+        for expected in 1..=405 {
+            assert_eq!(number(&lane.entry().await), expected);
+        }
+    }
+    assert_eq!(held.most(), TURNS, "never more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_behind_in_many_rooms_catches_up_in_a_few_at_a_time() {
+    let (held, attachment) = Held::before(Memory::new().attach());
+    let node = LocalNode::on(attachment, "node-1").await;
+    let mut ann = node.welcomed("ann").await.0;
+    let rooms: Vec<String> = (0..5).map(|index| format!("room-{index}")).collect();
+    let mut nonce = 0;
+    let mut lanes = Vec::new();
+    for room in &rooms {
+        let (lane, joined) = ann.join(room, Start::Live).await;
+        lanes.push(lane);
+        for _ in 0..100 {
+            nonce += 1;
+            let publish = Publish {
+                room: joined.room,
+                nonce: Nonce(nonce),
+                content_type: 0,
+                body: text(nonce % 100, 4000),
+            };
+            ann.say(publish).await;
+            assert!(matches!(ann.hear().await, NodeFrame::Ack(_)));
+        }
+    }
+    held.hold(true);
+    let (mut late, _) = node.welcomed("late").await;
+    let mut behind = Vec::new();
+    for room in &rooms {
+        behind.push(late.join(room, Start::Last(100)).await.0);
+    }
+    soon("readers at the log", held.reads(LANES_OF_ONE)).await;
+    held.hold(false);
+    for lane in &mut behind {
+        for expected in 1..=100 {
+            assert_eq!(number(&lane.entry().await), expected % 100);
+        }
+    }
+    assert_eq!(held.most(), LANES_OF_ONE, "never more");
 }

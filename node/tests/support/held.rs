@@ -1,0 +1,161 @@
+//! A backplane whose reads of the log can be held up and are counted; all else is as it was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chat_node::backplane::{
+    AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Lease, NodeId, Page,
+    Promise, ReadError, Registry, RegistryChanges, Unfit,
+};
+use chat_protocol::{Cursor, RoomName};
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+/// Holds reads up, and knows how many there were at a time.
+#[derive(Debug)]
+pub struct Held {
+    inner: Arc<dyn Backplane>,
+    is_held: watch::Sender<bool>,
+    now: watch::Sender<usize>,
+    most: AtomicUsize,
+}
+
+impl Held {
+    /// Puts it in front of an attachment's backplane.
+    pub fn before(attachment: Attachment) -> (Arc<Self>, Attachment) {
+        let held = Arc::new(Self {
+            inner: attachment.backplane,
+            is_held: watch::Sender::new(false),
+            now: watch::Sender::new(0),
+            most: AtomicUsize::new(0),
+        });
+        let backplane = Arc::clone(&held) as Arc<dyn Backplane>;
+        let events = attachment.events;
+        (held, Attachment { backplane, events })
+    }
+
+    /// Holds reads from now on, or lets them go.
+    pub fn hold(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
+    }
+
+    /// Returns when so many reads are under way.
+    pub async fn reads(&self, len: usize) {
+        let mut now = self.now.subscribe();
+        now.wait_for(|now| *now == len).await.unwrap();
+    }
+
+    /// Most reads that were under way at a time.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Acquire)
+    }
+}
+
+impl Backplane for Held {
+    fn read<'a>(
+        &'a self,
+        room: &'a RoomName,
+        after: Cursor,
+        entries_max: u32,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        Box::pin(async move {
+            self.now.send_modify(|now| {
+                *now += 1;
+                self.most.fetch_max(*now, Ordering::AcqRel);
+            });
+            let mut is_held = self.is_held.subscribe();
+            is_held.wait_for(|is_held| !is_held).await.unwrap();
+            let page = self.inner.read(room, after, entries_max).await;
+            self.now.send_modify(|now| *now -= 1);
+            page
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        room: &'a RoomName,
+        batch: &'a Batch,
+    ) -> BoxFuture<'a, Result<Appended, AppendError>> {
+        self.inner.append(room, batch)
+    }
+
+    fn read_last<'a>(
+        &'a self,
+        room: &'a RoomName,
+        entries: u32,
+    ) -> BoxFuture<'a, Result<Page, ReadError>> {
+        self.inner.read_last(room, entries)
+    }
+
+    fn heads<'a>(
+        &'a self,
+        rooms: &'a [RoomName],
+    ) -> BoxFuture<'a, Result<Vec<Option<Cursor>>, ReadError>> {
+        self.inner.heads(rooms)
+    }
+
+    fn subscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.inner.subscribe(room)
+    }
+
+    fn unsubscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, ()> {
+        self.inner.unsubscribe(room)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        node: NodeId,
+        lease: Duration,
+        gossip: Bytes,
+    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
+        self.inner.renew(node, lease, gossip)
+    }
+
+    fn write_registry<'a>(
+        &'a self,
+        node: NodeId,
+        lease: Duration,
+        changes: &'a RegistryChanges,
+        gossip: Bytes,
+    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
+        self.inner.write_registry(node, lease, changes, gossip)
+    }
+
+    fn read_registry(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Registry>, ReadError>> {
+        self.inner.read_registry(node)
+    }
+
+    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeId>, ReadError>> {
+        self.inner.nodes()
+    }
+
+    fn resign(&self, node: NodeId, gossip: Bytes) -> BoxFuture<'_, Result<(), ReadError>> {
+        self.inner.resign(node, gossip)
+    }
+
+    fn claim<'a>(
+        &'a self,
+        key: &'a str,
+        claim: Claim,
+    ) -> BoxFuture<'a, Result<Claimed, ReadError>> {
+        self.inner.claim(key, claim)
+    }
+
+    fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.inner.release(key, claim)
+    }
+
+    fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>> {
+        self.inner.shared_secret(proposal)
+    }
+
+    fn promise(&self) -> Promise {
+        self.inner.promise()
+    }
+
+    fn unfit(&self) -> BoxFuture<'_, Unfit> {
+        self.inner.unfit()
+    }
+}
