@@ -15,11 +15,14 @@ mod driver;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn promises_are_kept_under_faults() {
-    driver::run().await;
+    tokio::select! {
+        () = driver::run() => {}
+        () = driver::interrupted() => panic!("interrupted"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a part of the test above, which starts it in a process of its own"]
 async fn a_client_in_a_process_of_its_own() {
-    driver::apart::run().await;
+    driver::puppet::run().await;
 }

@@ -57,6 +57,7 @@ impl Cluster {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(&mut ports)));
             let log = home.path().join(format!("node-{number}.log"));
             let command = NodeCommand::new(home.path())
+                .copied_to(&home.path().join("chat-node"))
                 .listening_on(address)
                 .redis(&redis.address())
                 .args(&["--name", &format!("node-{number}")])

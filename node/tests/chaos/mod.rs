@@ -12,24 +12,27 @@ use chat_client::protocol::RoomName;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) mod apart;
+mod apart;
 mod clients;
 mod cluster;
 mod plan;
+pub(crate) mod puppet;
 mod record;
 mod report;
 mod settings;
 mod times;
 
-use apart::{Apart, Task};
+use apart::Apart;
 use clients::{Auditor, Milestones, Person, Role, SETTLE_PATIENCE, Surroundings, rng_of};
 use cluster::Cluster;
 use plan::Step;
+use puppet::Task;
 use record::Record;
 use report::Report;
 use settings::Settings;
@@ -118,6 +121,16 @@ pub(crate) async fn run() {
     }
     say(&report.to_string());
     assert!(report.is_clean(), "a promise was broken");
+}
+
+/// Resolves when this process is asked to stop: then the processes it started must be, too.
+pub(crate) async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be waited for");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be waited for");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 /// Goes through the plan, and returns when everything is well again.

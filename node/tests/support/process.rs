@@ -20,6 +20,7 @@ pub struct NodeProcess {
 /// How to start a node: every setting that tests change.
 #[derive(Clone, Debug)]
 pub struct NodeCommand {
+    program: PathBuf,
     args: Vec<String>,
     home: PathBuf,
     log: Option<Log>,
@@ -39,6 +40,7 @@ impl NodeCommand {
             .map(str::to_owned)
             .to_vec();
         Self {
+            program: PathBuf::from(PROGRAM),
             args,
             home: home.to_owned(),
             log: None,
@@ -53,6 +55,16 @@ impl NodeCommand {
             .iter_mut()
             .find(|argument| *argument == "127.0.0.1:0");
         *free.expect("it was not given an address before") = address.to_string();
+        self
+    }
+
+    /// From a copy of the program, which is not replaced by a build while the test runs.
+    #[must_use]
+    pub fn copied_to(mut self, file: &Path) -> Self {
+        if !file.exists() {
+            std::fs::copy(PROGRAM, file).expect("chat-node can be copied");
+        }
+        file.clone_into(&mut self.program);
         self
     }
 
@@ -81,7 +93,7 @@ impl NodeCommand {
 
     /// The command, not started.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chat-node"));
+        let mut command = Command::new(&self.program);
         let filter = self.log.as_ref().map_or("warn", |log| &log.filter);
         command
             .args(&self.args)
@@ -248,6 +260,9 @@ impl Drop for NodeProcess {
         kill_and_reap(&mut self.child);
     }
 }
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_chat-node");
 
 fn kill_and_reap(child: &mut Child) {
     // Fails when it has ended already, which is as well.
