@@ -109,12 +109,7 @@ impl Ledger {
         match event {
             Event::Joined {
                 room, head, next, ..
-            } => {
-                // A reader that was here before goes on where it was, or is told of a gap.
-                if !self.room(room).readers.contains_key(&reader) {
-                    self.start(reader, room, Cursor::new(head.epoch, next.minus(1)));
-                }
-            }
+            } => self.join(reader, room, Cursor::new(head.epoch, next.minus(1))),
             Event::Message {
                 room,
                 cursor,
@@ -204,6 +199,12 @@ impl Ledger {
         if !is_sent {
             self.report(Violation::Invented, room, cursor, format!("{found:?}"));
         }
+    }
+
+    /// A reader that was here before goes on where it was, or is told of a gap.
+    fn join(&mut self, reader: ReaderId, room: &RoomName, after: Cursor) {
+        let readers = &mut self.room(room).readers;
+        readers.entry(reader).or_insert(after);
     }
 
     fn message(&mut self, reader: ReaderId, room: &RoomName, cursor: Cursor, message: &Message) {
