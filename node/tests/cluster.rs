@@ -463,6 +463,100 @@ async fn history_comes_with_a_join_and_a_resume_continues_on_another_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn older_messages_can_be_had_on_another_node_and_after_its_death() {
+    let cluster = Cluster::start().await;
+    let (one, two) = (cluster.node().start(), cluster.node().start());
+    let ann = cluster.client("ann", &[&one]).await;
+    let mut cursors = Vec::new();
+    for number in 0..300 {
+        cursors.push(ann.say(&number.to_string()).await);
+    }
+    let mut bo = cluster.client("bo", &[&two, &one]).await;
+    let mut before = Cursor::new(cursors[0].epoch, cursors[299].seq.next());
+    let mut two = Some(two);
+    let mut older = Vec::new();
+    loop {
+        let page = soon("a page", bo.lobby.history_before(before, 90)).await;
+        let page = page.unwrap();
+        assert_eq!((page.gap, page.first), (None, cursors[0]));
+        let cursors = page.events.into_iter().map(|event| match event {
+            Event::Message {
+                cursor,
+                history: true,
+                own: false,
+                ..
+            } => cursor,
+            other => panic!("{other:?}"),
+        });
+        older.splice(0..0, cursors);
+        // Pages go on where they were when the session has moved.
+        drop(two.take());
+        match page.before {
+            Some(at) => before = at,
+            None => break,
+        }
+    }
+    assert_eq!(older, cursors);
+    bo.until("the move", |event| match event {
+        Event::Connected(welcomed) if welcomed.resumed => Some(()),
+        _ => None,
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_does_not_read_is_sent_away_and_then_misses_nothing() {
+    let cluster = Cluster::start().await;
+    let node = cluster
+        .node()
+        .args(&["--slow-reader-timeout", "2s"])
+        .start();
+    let ann = cluster.client("ann", &[&node]).await;
+    let mut bo = cluster.client("bo", &[&node]).await;
+    let mut lazy = cluster.client("lazy", &[&node]).await;
+    let text = "x".repeat(1_000);
+    let len = 3_000;
+    let said = async {
+        let mut cursors = Vec::new();
+        for _ in 0..len / 100 {
+            let burst: Vec<_> = (0..100)
+                .map(|_| ann.lobby.publish_text(&text).unwrap())
+                .collect();
+            for delivery in burst {
+                cursors.push(soon("an ack", delivery).await.unwrap());
+            }
+        }
+        cursors
+    };
+    let (cursors, heard) = tokio::join!(said, bo.messages(len));
+    let heard: Vec<Cursor> = heard.into_iter().map(|(cursor, _)| cursor).collect();
+    assert_eq!(heard, cursors, "everybody else has all of it");
+    // The client's own driver goes on, whatever the application does.
+    let sent_away = async {
+        while !lazy.client.session().resumed {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a second session of the lazy one", sent_away).await;
+    let mut reasons = Vec::new();
+    let mut read = Vec::new();
+    let reading = async {
+        while read.len() < len {
+            match lazy.events.next().await.expect("the client goes on") {
+                Event::Message { cursor, .. } => read.push(cursor),
+                Event::Disconnected { reason, .. } => reasons.push(reason.code),
+                Event::Gap { reason, .. } => panic!("{reason:?}"),
+                _ => {}
+            }
+        }
+    };
+    soon("all messages", reading).await;
+    assert_eq!(read, cursors, "no gap and no repeat");
+    let slow_reader = protocol::CloseCode::SlowReader.to_wire();
+    assert!(reasons.contains(&Some(slow_reader)), "{reasons:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_waits_for_redis_and_is_ready_when_redis_is() {
     let home = tempfile::tempdir().unwrap();
     let redis = RedisServer::start().await;

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use chat_node::backplane::memory::Memory;
 use chat_node::backplane::redis::{Redis, RedisOptions};
 use chat_node::backplane::{Attachment, Batch, Draft, LogBounds};
-use chat_protocol::client::{Ping, Publish, ReadBefore, Start};
+use chat_protocol::client::{Bye, Ping, Publish, ReadBefore, Start};
 use chat_protocol::lane::{GapReason, HistoryPage};
 use chat_protocol::limits::{HISTORY_PAGE_LEN_MAX, HISTORY_PAGES_MAX, IN_FLIGHT_MAX};
 use chat_protocol::{
     CloseCode, Cursor, Epoch, ErrorCode, Frame, LaneFrame, NodeFrame, Nonce, RequestId, RoomRef,
-    Seq, SessionId,
+    Seq, SessionId, StreamCode,
 };
 use support::held::Held;
 use support::peer::{Frames, LocalNode, Peer};
@@ -495,6 +495,26 @@ async fn a_reader_that_stops_is_closed_and_others_see_nothing_of_it() {
     let (_, code) = tokio::join!(read_again, stopped.peer.close_code());
     assert_eq!(code, u64::from(CloseCode::SlowReader.to_wire()));
     assert_eq!(bob.read(5).await, numbers(1801, 1805));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_written_any_more_is_reset_and_not_ended() {
+    let (node, mut ann) = impatient().await;
+    let mut lazy = Member::welcomed(node.narrow("lazy", 16 * 1024).await).await;
+    let notices = lazy.peer.join("quiet", Start::Live).await;
+    ann.publish(100, 1000).await;
+    lazy.ask(ann.at(101), 100).await;
+    let (mut page, _) = lazy.peer.page().await;
+    lazy.peer.say(Bye {}).await;
+    match lazy.peer.hear().await {
+        NodeFrame::Closing(closing) => assert_eq!(closing.code, CloseCode::Done.to_wire()),
+        other => panic!("{other:?}"),
+    }
+    let closing = Some(u64::from(StreamCode::Closing.to_wire()));
+    assert_eq!(lazy.lane.reset_code().await, closing);
+    assert_eq!(page.reset_code().await, closing);
+    let (mut quiet, _) = notices;
+    assert_eq!(quiet.reset_code().await, None, "that one has its end");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -318,6 +318,8 @@ impl LaneReader {
                 CloseCode::Unexpected,
                 "a lane ended without its last frame".to_owned(),
             )),
+            // Said on the control stream too, with the reason.
+            Err(ReadError::Reset(code)) if code.into_inner() == CLOSING => Err(Stop::Lost),
             Err(ReadError::Reset(code)) => {
                 let text = format!("a lane was reset with code {code}");
                 Err(Stop::Fault(CloseCode::Unexpected, text))
@@ -388,3 +390,6 @@ fn lane_fault(fault: &LaneFault) -> Stop {
 fn own_fault(disagreement: &Disagreement) -> Stop {
     Stop::Fault(CloseCode::Unexpected, disagreement.to_string())
 }
+
+/// The connection is closing: the code with which a node cuts what it can not write any more.
+const CLOSING: u64 = StreamCode::Closing.to_wire() as u64;

@@ -12,7 +12,8 @@ use chat_client::protocol::lane::{Author, HistoryPage, Joined, LaneFrame, Messag
 use chat_client::protocol::node::{Ack, Closing, Permissions, Rejected, SessionLimits, Welcome};
 use chat_client::protocol::{
     ALPN, ClientFrame, CloseCode, Content, Cursor, Epoch, ErrorCode, Frame, FrameDecoder, MINOR,
-    NodeFrame, Nonce, RequestId, RoomName, RoomRef, Secret, Seq, SessionId, StreamType, varint,
+    NodeFrame, Nonce, RequestId, RoomName, RoomRef, Secret, Seq, SessionId, StreamCode, StreamType,
+    varint,
 };
 use chat_client::{Builder, Client, Event, Events, Room, Start, Trust};
 use quinn::crypto::rustls::QuicServerConfig;
@@ -352,6 +353,10 @@ impl Lane {
 
     pub(crate) fn finish(&mut self) {
         self.stream.finish().unwrap();
+    }
+
+    pub(crate) fn reset(&mut self, code: StreamCode) {
+        self.stream.reset(VarInt::from_u32(code.to_wire())).unwrap();
     }
 
     /// Why the client does not want it.

@@ -3,13 +3,34 @@
 use std::time::Duration;
 
 use chat_client::protocol::node::{BackplaneState, Closing, Done, Failed, Goaway};
-use chat_client::protocol::{ClientFrame, CloseCode, ErrorCode, RequestId, Seq, SessionId};
+use chat_client::protocol::{
+    ClientFrame, CloseCode, ErrorCode, RequestId, Seq, SessionId, StreamCode,
+};
 use chat_client::{EVENTS_LEN_MAX, Event, PublishError, RequestError, Start};
 
 use crate::peer::{
     Authority, LOBBY, Peer, at, connected, in_lobby, message, next, next_message, next_of, opened,
     secret, step, welcome,
 };
+
+#[tokio::test]
+async fn a_lane_that_is_cut_by_a_goodbye_is_not_the_news_but_its_code_is() {
+    let authority = Authority::new();
+    let peer = Peer::start(&authority);
+    let (_client, mut events, _room, peered, mut lane) =
+        in_lobby(authority.client(&[&peer]), &peer).await;
+    lane.send(message(7, 1, "and")).await;
+    assert_eq!(next_message(&mut events).await.0, 1);
+    lane.reset(StreamCode::Closing);
+    // It must have come before the goodbye.
+    let silence = tokio::time::timeout(Duration::from_millis(100), peered.connection.closed());
+    assert!(silence.await.is_err(), "the client waits for the reason");
+    peered.close(CloseCode::Removed).await;
+    match next(&mut events).await {
+        Event::Closed { reason } => assert_eq!(reason.code, Some(CloseCode::Removed.to_wire())),
+        other => panic!("{other:?}"),
+    }
+}
 
 #[tokio::test]
 async fn a_lost_connection_is_resumed_with_the_same_nonces_and_nothing_twice() {

@@ -15,10 +15,10 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use chat_protocol::lane::{End, EndReason, LaneFrame};
 use chat_protocol::node::Closing;
-use chat_protocol::{CloseCode, Frame, NodeFrame, RoomRef, StreamType, varint};
+use chat_protocol::{CloseCode, Frame, NodeFrame, RoomRef, StreamCode, StreamType, varint};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ConnectionError, SendStream, WriteError};
+use quinn::{ConnectionError, SendStream, VarInt, WriteError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::debug;
@@ -77,6 +77,7 @@ struct LaneWriter {
     /// Asked to end; what the reader did not get it resumes from its cursor.
     end: Option<EndReason>,
     has_said_end: bool,
+    is_finished: bool,
     /// Since when QUIC does not let it write.
     blocked_since: Option<Instant>,
 }
@@ -152,7 +153,14 @@ impl Writer {
     pub(super) async fn run(mut self) -> Ended {
         // Fails when the stream is gone, which the first write tells.
         let _ = self.control.set_priority(CONTROL_PRIORITY);
-        std::future::poll_fn(|cx| self.poll(cx)).await
+        let ended = std::future::poll_fn(|cx| self.poll(cx)).await;
+        if matches!(ended, Ended::SlowReader) {
+            // Before the streams are dropped: a client must not take their end for the news.
+            let code = CloseCode::SlowReader;
+            let wire = VarInt::from_u32(code.to_wire());
+            self.connection.close(wire, code.text().as_bytes());
+        }
+        ended
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
@@ -230,6 +238,7 @@ impl Writer {
             catch_up: CatchUp::No,
             end: self.closing.is_some().then_some(EndReason::Closing),
             has_said_end: false,
+            is_finished: false,
             blocked_since: None,
         };
         self.lanes.insert(room, lane);
@@ -416,6 +425,7 @@ impl LaneWriter {
             if self.has_said_end {
                 // What was written is delivered still; fails only when the client stopped it.
                 let _ = stream.finish();
+                self.is_finished = true;
                 return Drained::Over;
             }
             if let Some(reason) = self.end {
@@ -444,6 +454,18 @@ impl LaneWriter {
             }
         }
         Drained::More
+    }
+}
+
+impl Drop for LaneWriter {
+    fn drop(&mut self) {
+        if let LaneStream::Open(stream) = &mut self.stream
+            && !self.is_finished
+        {
+            // What was not written to its end must not look as if it were. Fails when the client
+            // stopped it.
+            let _ = stream.reset(VarInt::from_u32(StreamCode::Closing.to_wire()));
+        }
     }
 }
 

@@ -20,7 +20,8 @@ use chat_protocol::{
 };
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{
-    ClientConfig, Connection, ConnectionError, Endpoint, RecvStream, SendStream, TransportConfig,
+    ClientConfig, Connection, ConnectionError, Endpoint, ReadError, RecvStream, SendStream,
+    TransportConfig,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -297,6 +298,18 @@ impl Frames {
             }
             if !self.fill().await {
                 return None;
+            }
+        }
+    }
+
+    /// Reads on to the end of the stream: the code it was reset with, if it was.
+    pub async fn reset_code(&mut self) -> Option<u64> {
+        loop {
+            match soon("the end of a stream", self.recv.read_chunk(1 << 14, true)).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(ReadError::Reset(code)) => return Some(code.into_inner()),
+                Err(other) => panic!("{other}"),
             }
         }
     }

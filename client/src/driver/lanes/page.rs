@@ -3,12 +3,12 @@
 
 use chat_protocol::lane::{self, HistoryPage as Head};
 use chat_protocol::limits::HISTORY_PAGE_LEN_MAX;
-use chat_protocol::{CloseCode, Cursor, Epoch, Frame, LaneFrame, RawFrame, Seq, StreamCode};
+use chat_protocol::{CloseCode, Cursor, Epoch, Frame, LaneFrame, RawFrame, Seq};
 use quinn::ReadError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{LaneReader, Note, Noted, Stop, entry_event, frame_fault};
+use super::{CLOSING, LaneReader, Note, Noted, Stop, entry_event, frame_fault};
 use crate::driver::greet::READ_BYTES;
 use crate::event::Event;
 use crate::history::HistoryPage;
@@ -188,8 +188,6 @@ fn page_fault(fault: &PageFault) -> Stop {
 fn cut() -> Stop {
     page_fault(&PageFault::Cut)
 }
-
-const CLOSING: u64 = StreamCode::Closing.to_wire() as u64;
 
 #[cfg(test)]
 mod tests {
