@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chat_client::Event;
 use chat_client::ledger::{ReaderId, Stamp};
 use chat_client::protocol::RoomName;
+use chat_client::{Event, PublishError};
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
@@ -184,6 +184,13 @@ impl Shared {
             Told::Acked { number, at } => {
                 if let Some(room) = self.lock().remove(&number) {
                     self.record.acked(&room, stamp(number), at);
+                }
+                return;
+            }
+            Told::Unknown { number } => {
+                if let Some(room) = self.lock().remove(&number) {
+                    let fate = Err(PublishError::Unknown);
+                    self.record.settled(&room, stamp(number), fate);
                 }
                 return;
             }

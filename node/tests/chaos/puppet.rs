@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use chat_client::protocol::lane::Message;
 use chat_client::protocol::{Cursor, RoomName, Seq};
-use chat_client::{Client, Event, GapReason, Start, Trust};
+use chat_client::{Client, Event, GapReason, PublishError, Start, Trust};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -66,6 +66,10 @@ pub(crate) enum Told {
     Acked {
         number: u64,
         at: Cursor,
+    },
+    /// The SDK does not know what became of it.
+    Unknown {
+        number: u64,
     },
     NotAcked {
         number: u64,
@@ -127,6 +131,7 @@ pub(crate) async fn run() {
         tasks.spawn(async move {
             match delivery.await {
                 Ok(at) => tell(&Told::Acked { number, at }),
+                Err(PublishError::Unknown) => tell(&Told::Unknown { number }),
                 Err(error) => {
                     let why = error.to_string();
                     tell(&Told::NotAcked { number, why });
