@@ -17,6 +17,7 @@ use tokio::time;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
+mod lane;
 mod page;
 mod reader;
 mod served;

@@ -7,27 +7,27 @@
 //! of the log for a few of them. When it takes no byte for long enough, the writer ends.
 
 use std::collections::{HashMap, VecDeque};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use chat_protocol::lane::{End, EndReason, LaneFrame};
+use bytes::{Buf, BytesMut};
+use chat_protocol::lane::EndReason;
 use chat_protocol::node::Closing;
-use chat_protocol::{CloseCode, Frame, NodeFrame, RoomRef, StreamCode, StreamType, varint};
+use chat_protocol::{CloseCode, Frame, NodeFrame, RoomRef};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ConnectionError, SendStream, VarInt, WriteError};
+use quinn::{SendStream, VarInt, WriteError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tracing::debug;
 
+use super::lane::{Drained, LaneWriter};
 use super::page::{self, Sent};
 use crate::backplane::{Page, ReadError};
 use crate::hub::Hub;
-use crate::outlet::{Lane, Opening, Outlet};
-use crate::room::{Next, Position, Room, catch_up};
+use crate::outlet::{Opening, Outlet};
 
 /// Writes to one client until the connection is to end.
 pub(super) struct Writer {
@@ -65,55 +65,6 @@ pub(super) enum Ended {
     SlowReader,
     /// The connection or its control stream is gone.
     Lost,
-}
-
-struct LaneWriter {
-    lane: Arc<Lane>,
-    room: Arc<Room>,
-    position: Position,
-    stream: LaneStream,
-    out: VecDeque<Bytes>,
-    catch_up: CatchUp,
-    /// Asked to end; what the reader did not get it resumes from its cursor.
-    end: Option<EndReason>,
-    has_said_end: bool,
-    is_finished: bool,
-    /// Since when QUIC does not let it write.
-    blocked_since: Option<Instant>,
-}
-
-/// What a lane that is not in the tail does about it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum CatchUp {
-    /// It is in the tail, as far as it knows.
-    No,
-    /// It waits until fewer lanes of the connection read the log.
-    Waiting,
-    /// It waits for a page of the log.
-    Reading,
-    /// It writes a page of the log.
-    Writing,
-}
-
-enum LaneStream {
-    Opening(BoxFuture<'static, Result<SendStream, ConnectionError>>),
-    Open(SendStream),
-}
-
-/// What became of a look at a lane.
-enum Drained {
-    /// There is nothing more to write now.
-    Idle,
-    /// There is more, but others come first.
-    More,
-    /// QUIC does not let it write.
-    Blocked,
-    /// The log must be read first.
-    Behind,
-    /// It is over.
-    Over,
-    /// The client stopped it.
-    Stopped,
 }
 
 impl Writer {
@@ -206,7 +157,7 @@ impl Writer {
         }
         for (room, reason) in word.end {
             if let Some(lane) = self.lanes.get_mut(&room) {
-                lane.end.get_or_insert(reason);
+                lane.end(reason);
                 self.dirty.push_back(room);
             }
         }
@@ -216,31 +167,17 @@ impl Writer {
         {
             self.closing = Some(close);
             for (room, lane) in &mut self.lanes {
-                lane.end.get_or_insert(EndReason::Closing);
+                lane.end(EndReason::Closing);
                 self.dirty.push_back(*room);
             }
         }
     }
 
     fn open(&mut self, opening: Opening) {
-        let connection = self.connection.clone();
-        let mut head = BytesMut::new();
-        varint::put(StreamType::Lane.to_wire(), &mut head);
-        head.extend_from_slice(&opening.joined);
         let room = opening.lane.room;
         self.dirty.push_back(room);
-        let lane = LaneWriter {
-            lane: opening.lane,
-            room: opening.room,
-            position: opening.position,
-            stream: LaneStream::Opening(Box::pin(async move { connection.open_uni().await })),
-            out: VecDeque::from([head.freeze()]),
-            catch_up: CatchUp::No,
-            end: self.closing.is_some().then_some(EndReason::Closing),
-            has_said_end: false,
-            is_finished: false,
-            blocked_since: None,
-        };
+        let end = self.closing.is_some().then_some(EndReason::Closing);
+        let lane = LaneWriter::new(self.connection.clone(), opening, end);
         self.lanes.insert(room, lane);
     }
 
@@ -249,33 +186,28 @@ impl Writer {
             let Some(lane) = self.lanes.get_mut(&room) else {
                 continue;
             };
-            match page {
+            let again = match page {
                 Ok(page) => {
-                    let before = lane.position;
-                    lane.out.extend(catch_up::frames(&mut lane.position, page));
-                    if lane.position == before {
-                        // The tail has not heard yet of what the log knows.
-                        let again = self.read_behind(room, TAIL_PAUSE);
-                        self.catching_up.extend(again);
+                    if lane.take_page(page) {
+                        self.dirty.push_back(room);
                         continue;
                     }
-                    lane.catch_up = CatchUp::Writing;
-                    self.dirty.push_back(room);
+                    self.read_behind(room, TAIL_PAUSE)
                 }
                 Err(error) => {
-                    debug!(room = %lane.room.name(), %error, "a lane waits for the log");
-                    let again = self.read_behind(room, CATCH_UP_PAUSE);
-                    self.catching_up.extend(again);
+                    let (room_behind, _) = lane.place();
+                    debug!(room = %room_behind.name(), %error, "a lane waits for the log");
+                    self.read_behind(room, CATCH_UP_PAUSE)
                 }
-            }
+            };
+            self.catching_up.extend(again);
         }
     }
 
     /// Lets lanes read the log that have waited for it, as far as the connection may.
     fn read_next_behind(&mut self, cx: &Context<'_>) {
-        let is_busy =
-            |lane: &&LaneWriter| matches!(lane.catch_up, CatchUp::Reading | CatchUp::Writing);
-        let mut busy = self.lanes.values().filter(is_busy).count();
+        let at_the_log = self.lanes.values().filter(|lane| lane.is_at_the_log());
+        let mut busy = at_the_log.count();
         while busy < CATCH_UP_LANES_MAX
             && let Some(room) = self.behind.pop_front()
         {
@@ -283,8 +215,7 @@ impl Writer {
             let Some(lane) = self.lanes.get_mut(&room) else {
                 continue;
             };
-            lane.catch_up = CatchUp::Reading;
-            lane.set_priority(CATCH_UP_PRIORITY);
+            lane.begin_reading();
             let reading = self.read_behind(room, Duration::ZERO);
             self.catching_up.extend(reading);
             busy += 1;
@@ -314,23 +245,15 @@ impl Writer {
         let Some(lane) = self.lanes.get_mut(&room) else {
             return;
         };
-        let drained = lane.drain(cx);
-        if !matches!(drained, Drained::Blocked) {
-            lane.blocked_since = None;
-        }
-        match drained {
+        match lane.look(cx) {
             Drained::Idle => {}
             Drained::More => self.dirty.push_back(room),
             Drained::Blocked => {
-                lane.blocked_since.get_or_insert_with(Instant::now);
                 if !self.blocked.contains(&room) {
                     self.blocked.push(room);
                 }
             }
-            Drained::Behind => {
-                lane.catch_up = CatchUp::Waiting;
-                self.behind.push_back(room);
-            }
+            Drained::Behind => self.behind.push_back(room),
             Drained::Over => {
                 self.lanes.remove(&room);
             }
@@ -348,7 +271,7 @@ impl Writer {
         pause: Duration,
     ) -> Option<BoxFuture<'static, (RoomRef, Result<Page, ReadError>)>> {
         let lane = self.lanes.get(&room)?;
-        let (hub, from, position) = (Arc::clone(&self.hub), Arc::clone(&lane.room), lane.position);
+        let (hub, (from, position)) = (Arc::clone(&self.hub), lane.place());
         Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             (room, hub.read_behind(&from, position).await)
@@ -359,7 +282,7 @@ impl Writer {
         let mut is_stalled = false;
         while self.watch.poll_tick(cx).is_ready() {
             let now = Instant::now();
-            let lanes = self.lanes.values().map(|lane| lane.blocked_since);
+            let lanes = self.lanes.values().map(LaneWriter::blocked_since);
             is_stalled = lanes
                 .chain([self.control_blocked_since])
                 .flatten()
@@ -395,111 +318,6 @@ impl Writer {
     }
 }
 
-impl LaneWriter {
-    fn set_priority(&mut self, priority: i32) {
-        if let LaneStream::Open(stream) = &self.stream {
-            // Fails when the stream is gone, which the next write tells.
-            let _ = stream.set_priority(priority);
-        }
-    }
-
-    fn drain(&mut self, cx: &mut Context<'_>) -> Drained {
-        let stream = match &mut self.stream {
-            LaneStream::Open(stream) => stream,
-            LaneStream::Opening(opening) => match opening.as_mut().poll(cx) {
-                Poll::Pending => return Drained::Blocked,
-                Poll::Ready(Err(_)) => return Drained::Over,
-                Poll::Ready(Ok(stream)) => {
-                    self.stream = LaneStream::Open(stream);
-                    return Drained::More;
-                }
-            },
-        };
-        for _ in 0..SLICES_PER_LOOK {
-            match poll_write(stream, &mut self.out, &mut self.blocked_since, cx) {
-                Poll::Pending => return Drained::Blocked,
-                Poll::Ready(Err(WriteError::Stopped(_))) => return Drained::Stopped,
-                Poll::Ready(Err(_)) => return Drained::Over,
-                Poll::Ready(Ok(())) => {}
-            }
-            if self.has_said_end {
-                // What was written is delivered still; fails only when the client stopped it.
-                let _ = stream.finish();
-                self.is_finished = true;
-                return Drained::Over;
-            }
-            if let Some(reason) = self.end {
-                self.out
-                    .push_back(LaneFrame::from(End { reason }).to_bytes());
-                self.has_said_end = true;
-                continue;
-            }
-            match self.catch_up {
-                CatchUp::Waiting | CatchUp::Reading => return Drained::Idle,
-                CatchUp::Writing => self.catch_up = CatchUp::No,
-                CatchUp::No => {}
-            }
-            // Before the room is read: what is appended from here on marks the lane again.
-            self.lane.clear();
-            match self.room.read(&mut self.position, SLICE_BYTES) {
-                Next::Frames(frames) => {
-                    self.out.push_back(frames);
-                    set_live(stream);
-                }
-                Next::UpToDate => {
-                    set_live(stream);
-                    return Drained::Idle;
-                }
-                Next::Behind => return Drained::Behind,
-            }
-        }
-        Drained::More
-    }
-}
-
-impl Drop for LaneWriter {
-    fn drop(&mut self) {
-        if let LaneStream::Open(stream) = &mut self.stream
-            && !self.is_finished
-        {
-            // What was not written to its end must not look as if it were. Fails when the client
-            // stopped it.
-            let _ = stream.reset(VarInt::from_u32(StreamCode::Closing.to_wire()));
-        }
-    }
-}
-
-/// The lane is in the tail: what it writes is live.
-fn set_live(stream: &SendStream) {
-    if stream.priority().is_ok_and(|priority| priority != 0) {
-        // Fails when the stream is gone, which the next write tells.
-        let _ = stream.set_priority(0);
-    }
-}
-
-/// Writes what is queued, as far as QUIC takes it. A byte taken ends being blocked.
-fn poll_write(
-    stream: &mut SendStream,
-    out: &mut VecDeque<Bytes>,
-    blocked_since: &mut Option<Instant>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(), WriteError>> {
-    while !out.is_empty() {
-        let chunks = out.make_contiguous();
-        // Cancel safe: a dropped future has written nothing, and the stream keeps the waker.
-        let written = ready!(pin!(stream.write_chunks(chunks)).poll(cx))?;
-        out.drain(..written.chunks);
-        *blocked_since = None;
-    }
-    Poll::Ready(Ok(()))
-}
-
-/// A slice of a room's tail that is handed to QUIC at once.
-const SLICE_BYTES: usize = 32 * 1024;
-
-/// Slices of one lane before others have their turn.
-const SLICES_PER_LOOK: usize = 8;
-
 /// Pause before a lane asks again for a page it did not get.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(500);
 
@@ -512,9 +330,6 @@ const CATCH_UP_LANES_MAX: usize = 2;
 
 /// Answers go before lanes.
 const CONTROL_PRIORITY: i32 = 1;
-
-/// A lane that catches up goes behind those that are live, which have 0.
-const CATCH_UP_PRIORITY: i32 = -1;
 
 /// Stalled streams are looked for at least so often.
 const WATCH_EVERY_MAX: Duration = Duration::from_secs(5);

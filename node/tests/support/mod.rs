@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "shared by test binaries, public to nobody")]
 
 pub mod held;
+pub mod member;
 pub mod peer;
 pub mod process;
 pub mod redis;
