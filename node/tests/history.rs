@@ -29,7 +29,7 @@ struct Two {
     one: LocalNode,
     other: LocalNode,
     stop: CancellationToken,
-    _redis: Option<RedisServer>,
+    redis: Option<RedisServer>,
 }
 
 impl Two {
@@ -58,7 +58,7 @@ impl Two {
             one: LocalNode::on(attach("node-1"), "node-1").await,
             other: LocalNode::on(attach("node-2"), "node-2").await,
             stop: CancellationToken::new(),
-            _redis: redis,
+            redis,
         }
     }
 }
@@ -270,6 +270,38 @@ async fn any_place_to_resume_from_gets_a_typed_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_place_to_resume_from_gets_a_typed_answer_from_redis() {
     resume_from_anything(&Two::on_redis(LogBounds::default()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_began_anew_says_so_and_is_read_on_from_its_end() {
+    let two = Two::on_redis(LogBounds::default()).await;
+    let mut ann = Member::join(&two.one, "ann").await;
+    ann.publish(20, 20).await;
+    let old = ann.epoch;
+    let redis = two.redis.as_ref().unwrap();
+    redis.ask::<()>(&["FLUSHALL"]).await;
+    ann.epoch = ann.publish_anew().await;
+    assert_ne!(ann.epoch, old);
+    ann.publish(4, 20).await;
+    let bob = Member::join(&two.other, "bob").await;
+    for mut reader in [ann, bob] {
+        // Of the old log nothing is left, wherever in it one stands.
+        for seq in [2, 10, 21, 22] {
+            let (page, seen) = reader.page(Cursor::new(old, Seq(seq)), 5).await;
+            assert_eq!(
+                (page.gap, seen),
+                (Some(GapReason::Diverged), vec![]),
+                "{seq}"
+            );
+            assert_eq!(
+                (page.epoch, page.first),
+                (reader.epoch, Seq(21)),
+                "{page:?}"
+            );
+            let (page, seen) = reader.page(Cursor::new(page.epoch, page.next), 50).await;
+            assert_eq!((page.gap, seen), (None, numbers(21, 25)));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,22 @@ impl Member {
         }
     }
 
+    /// Publishes one text, in whatever epoch, and tells which that was.
+    pub async fn publish_anew(&mut self) -> Epoch {
+        self.published += 1;
+        let publish = Publish {
+            room: self.room,
+            nonce: Nonce(self.published),
+            content_type: 0,
+            body: text(self.published, 20),
+        };
+        self.peer.say(publish).await;
+        match self.peer.hear().await {
+            NodeFrame::Ack(ack) => ack.cursor.epoch,
+            other => panic!("no ack: {other:?}"),
+        }
+    }
+
     /// The numbers of the next entries of the lane.
     pub async fn read(&mut self, len: u64) -> Vec<u64> {
         let mut numbers = Vec::new();
