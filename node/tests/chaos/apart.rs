@@ -79,6 +79,11 @@ impl Apart {
         self.child.id()
     }
 
+    /// Who it is to the ledger.
+    pub(crate) fn reader(&self) -> ReaderId {
+        self.reader
+    }
+
     /// Makes it say something, as soon as it runs.
     pub(crate) fn say(&mut self, number: u64, rng: &mut StdRng) {
         let unsettled = self.shared.lock().len();

@@ -150,10 +150,12 @@ impl Cluster {
                 self.end(Class::RedisFlushed, None);
             }
             Fault::FreezeClient { frozen } => {
-                let id = match &*self.apart.lock().await {
-                    Some(apart) => apart.id(),
+                let (id, reader) = match &*self.apart.lock().await {
+                    Some(apart) => (apart.id(), apart.reader()),
                     None => return,
                 };
+                // How long it takes to read what came meanwhile says nothing about the nodes.
+                self.record.away(reader);
                 signal(id, "-STOP");
                 sleep(frozen).await;
                 signal(id, "-CONT");
