@@ -59,6 +59,8 @@ struct RoomLedger {
     sent: HashMap<Stamp, Option<Cursor>>,
     /// The last ack that was told.
     last_acked: Option<Cursor>,
+    /// Where the log ends, if that was told.
+    head: Option<Cursor>,
     epochs: BTreeMap<Epoch, BTreeMap<Seq, Found>>,
     /// Readers went from the first epoch to the second without a gap; the highest seq they had then.
     seams: HashMap<(Epoch, Epoch), Seq>,
@@ -135,6 +137,11 @@ impl Ledger {
             Event::Left { room, .. } => self.end(reader, room),
             _ => {}
         }
+    }
+
+    /// Where a room's log ends in the end, by somebody who knows. Without it the last ack counts.
+    pub fn head(&mut self, room: &RoomName, head: Cursor) {
+        self.room(room).head = Some(head);
     }
 
     /// A reader starts to read a room after this place.

@@ -13,7 +13,7 @@ use std::task::Waker;
 use bytes::{Bytes, BytesMut};
 use chat_protocol::lane::{EndReason, HistoryPage};
 use chat_protocol::limits::IN_FLIGHT_MAX;
-use chat_protocol::{CloseCode, Cursor, Frame, NodeFrame, RoomName, RoomRef, UserName};
+use chat_protocol::{CloseCode, Cursor, Frame, NodeFrame, Nonce, RoomName, RoomRef, UserName};
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tracing::debug;
@@ -63,13 +63,20 @@ pub struct Word {
     pub close: Option<(CloseCode, String)>,
 }
 
-/// A lane to open.
-#[derive(Debug)]
-pub struct Opening {
+/// A room that a connection has joined.
+#[derive(Clone, Debug)]
+pub struct Joined {
     /// The lane.
     pub lane: Arc<Lane>,
     /// The room it reads.
     pub room: Arc<Room>,
+}
+
+/// A lane to open.
+#[derive(Debug)]
+pub struct Opening {
+    /// The lane and its room.
+    pub to: Joined,
     /// Where it starts.
     pub position: Position,
     /// Its first frame, encoded.
@@ -208,6 +215,8 @@ pub struct Lane {
     pub room: RoomRef,
     outlet: Arc<Outlet>,
     is_dirty: AtomicBool,
+    /// The first message that was refused as retryable and has not come again.
+    refused: Mutex<Option<Nonce>>,
 }
 
 impl Lane {
@@ -218,6 +227,7 @@ impl Lane {
             room,
             outlet,
             is_dirty: AtomicBool::new(false),
+            refused: Mutex::new(None),
         }
     }
 
@@ -225,6 +235,35 @@ impl Lane {
     #[must_use]
     pub fn connection(&self) -> ConnectionId {
         self.outlet.id
+    }
+
+    /// The outlet of its connection.
+    #[must_use]
+    pub fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
+    }
+
+    /// Whether an earlier message than this one was refused and must come again first. One that
+    /// has come again is not waited for any more.
+    #[must_use]
+    pub fn is_out_of_order(&self, nonce: Nonce) -> bool {
+        let mut refused = self.refused();
+        let is_out_of_order = refused.is_some_and(|first| nonce > first);
+        if !is_out_of_order {
+            *refused = None;
+        }
+        is_out_of_order
+    }
+
+    /// A message was refused as retryable: later ones wait until it comes again.
+    pub fn refuse(&self, nonce: Nonce) {
+        let mut refused = self.refused();
+        *refused = Some(refused.map_or(nonce, |first| first.min(nonce)));
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<Nonce>> {
+        // No code that can panic runs under this lock.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The room has something new: wakes the writer, unless it has not looked since the last time.

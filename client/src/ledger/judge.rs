@@ -53,7 +53,7 @@ impl RoomLedger {
         places: &HashMap<Stamp, Vec<Cursor>>,
         findings: &mut Findings,
     ) {
-        let last_epoch = self.last_acked.map(|cursor| cursor.epoch);
+        let last_epoch = self.head.or(self.last_acked).map(|cursor| cursor.epoch);
         for (stamp, acked) in &self.sent {
             let is_read = places.contains_key(stamp);
             let Some(acked) = acked else {
@@ -140,9 +140,11 @@ impl RoomLedger {
         }
     }
 
-    /// Every reader that is still there has what was acked last.
+    /// Every reader that is still there is where the log is.
     fn judge_ends(&self, room: &RoomName, findings: &mut Findings) {
-        let Some(head) = self.last_acked else { return };
+        let Some(head) = self.head.or(self.last_acked) else {
+            return;
+        };
         for (reader, cursor) in &self.readers {
             if cursor.epoch != head.epoch || cursor.seq < head.seq {
                 let text = format!("{reader:?} ended at {cursor}");

@@ -80,8 +80,8 @@ impl LaneWriter {
         varint::put(StreamType::Lane.to_wire(), &mut head);
         head.extend_from_slice(&opening.joined);
         Self {
-            lane: opening.lane,
-            room: opening.room,
+            lane: opening.to.lane,
+            room: opening.to.room,
             position: opening.position,
             stream: LaneStream::Opening(Box::pin(async move { connection.open_uni().await })),
             out: VecDeque::from([head.freeze()]),

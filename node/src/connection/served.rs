@@ -26,9 +26,8 @@ use super::writer::{Ended, Writer};
 use super::{Outcome, wait_for_close};
 use crate::backplane::Draft;
 use crate::hub::{Admitted, Hub, LaneAsk, Member};
-use crate::outlet::{Invitation, Opening, PageOut};
+use crate::outlet::{Invitation, Joined, Opening, PageOut};
 use crate::policy::Refusal;
-use crate::room::Room;
 use crate::session::{self, Command, Denial, Session};
 use crate::{damage, supervise};
 
@@ -38,7 +37,7 @@ pub(super) struct Served {
     hub: Arc<Hub>,
     member: Member,
     session: Session,
-    rooms: HashMap<RoomRef, Arc<Room>>,
+    joined: HashMap<RoomRef, Joined>,
     admitted: Option<Admitted>,
     invitations: mpsc::Receiver<Invitation>,
     /// Requests that wait for the backplane.
@@ -78,7 +77,7 @@ impl Served {
             hub,
             member: admitted.member.clone(),
             session: Session::new(admitted.permissions),
-            rooms: HashMap::new(),
+            joined: HashMap::new(),
             admitted: Some(admitted),
             invitations,
             pending: FuturesUnordered::new(),
@@ -105,8 +104,8 @@ impl Served {
         let writer = AbortOnDropHandle::new(tasks.spawn(writer.run()));
         self.welcome();
         let outcome = self.serve(reader, stopped, writer).await;
-        let rooms: Vec<Arc<Room>> = self.rooms.values().cloned().collect();
-        self.hub.disconnect(&self.member, &rooms, self.said_bye);
+        self.hub
+            .disconnect(&self.member, self.joined.into_values(), self.said_bye);
         outcome
     }
 
@@ -370,7 +369,7 @@ impl Served {
         entry: impl FnOnce(Author, u64) -> LaneFrame,
     ) {
         let session = self.member.session;
-        let (Some(room), Some(name)) = (self.rooms.get(&lane), self.hub.name_of(session)) else {
+        let (Some(joined), Some(name)) = (self.joined.get(&lane), self.hub.name_of(session)) else {
             let refusal = Refusal::of(ErrorCode::NotJoined);
             self.member
                 .outlet
@@ -393,11 +392,11 @@ impl Served {
             frame: entry.to_bytes(),
             topic,
         };
-        self.hub.publish(room, draft, &self.member, lane);
+        self.hub.publish(joined, draft);
     }
 
     fn read_before(&self, request: RequestId, lane: RoomRef, before: Cursor, len: u32) {
-        let Some(room) = self.rooms.get(&lane) else {
+        let Some(Joined { room, .. }) = self.joined.get(&lane) else {
             return self.fail(request, Refusal::of(ErrorCode::NotJoined));
         };
         let Ok(slot) = Arc::clone(&self.page_slots).try_acquire_owned() else {
@@ -428,8 +427,8 @@ impl Served {
     }
 
     fn leave(&mut self, lane: RoomRef) {
-        if let Some(room) = self.rooms.remove(&lane) {
-            self.hub.leave(&self.member, &room, lane);
+        if let Some(joined) = self.joined.remove(&lane) {
+            self.hub.leave(&self.member, &joined);
         }
     }
 
@@ -439,9 +438,9 @@ impl Served {
                 lane,
                 result: Ok(opening),
                 ..
-            } if self.session.name_lane(lane, opening.room.name()) => {
+            } if self.session.name_lane(lane, opening.to.room.name()) => {
                 // Before the client can see the lane and publish to it.
-                self.rooms.insert(lane, Arc::clone(&opening.room));
+                self.joined.insert(lane, opening.to.clone());
                 self.member.outlet.open(opening);
             }
             Finished::Joined {
@@ -452,7 +451,9 @@ impl Served {
                 // A second lane of the same room, or one the client left meanwhile.
                 let is_left = !self.session.forget(lane);
                 if is_left {
-                    self.hub.leave(&self.member, &opening.room, lane);
+                    self.hub.leave(&self.member, &opening.to);
+                } else {
+                    opening.to.room.release(&opening.to.lane);
                 }
                 self.fail(request, Refusal::of(ErrorCode::AlreadyJoined));
             }

@@ -174,7 +174,7 @@ impl Writer {
     }
 
     fn open(&mut self, opening: Opening) {
-        let room = opening.lane.room;
+        let room = opening.to.lane.room;
         self.dirty.push_back(room);
         let end = self.closing.is_some().then_some(EndReason::Closing);
         let lane = LaneWriter::new(self.connection.clone(), opening, end);

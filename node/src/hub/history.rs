@@ -41,8 +41,11 @@ impl Hub {
     /// When the backplane does not answer. Safe to repeat.
     pub async fn read_behind(&self, room: &Room, position: Position) -> Result<Page, ReadError> {
         let _turn = self.turn().await;
-        self.read_vetted(room.name(), position.cursor(), CATCH_UP_ENTRIES)
-            .await
+        let page = self
+            .read_vetted(room.name(), position.cursor(), CATCH_UP_ENTRIES)
+            .await?;
+        room.on_page(&page);
+        Ok(page)
     }
 
     /// Reads the entries right before `before`: `len` of them, at most [`HISTORY_PAGE_LEN_MAX`] and

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_protocol::client::Start;
-use chat_protocol::lane::{EndReason, Joined, LaneFrame, Notice};
+use chat_protocol::lane::{self, EndReason, LaneFrame, Notice};
 use chat_protocol::{
     Cursor, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, SessionId, UserName,
 };
@@ -34,7 +34,7 @@ use keys::SessionKeys;
 use sessions::Sessions;
 
 use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, Promise};
-use crate::outlet::{Lane, Opening, Outlet};
+use crate::outlet::{Joined, Lane, Opening, Outlet};
 use crate::policy::{Policy, Refusal};
 use crate::presence::view::{Change, Fact, FactKey};
 use crate::presence::{Card, Presence};
@@ -201,7 +201,7 @@ impl Hub {
             0
         } else {
             if !self.sessions.join(member.session, connection, name.clone()) {
-                room.release(connection);
+                room.release(&lane);
                 return Err(Refusal::because(
                     ErrorCode::Internal,
                     "the session moved on",
@@ -213,7 +213,7 @@ impl Hub {
             );
             self.presence.view().member_count(name)
         };
-        let joined = LaneFrame::from(Joined {
+        let joined = LaneFrame::from(lane::Joined {
             request: ask.request,
             room: ask.room,
             name: name.clone(),
@@ -225,18 +225,16 @@ impl Hub {
             topic: admission.topic,
         });
         Ok(Opening {
-            lane,
-            room,
+            to: Joined { lane, room },
             position: admission.position,
             joined: joined.to_bytes(),
         })
     }
 
     /// A member leaves a room.
-    pub fn leave(&self, member: &Member, room: &Room, lane: RoomRef) {
-        room.release(member.outlet.id());
-        room.forget_session(member.session);
-        member.outlet.end(lane, EndReason::Left);
+    pub fn leave(&self, member: &Member, Joined { lane, room }: &Joined) {
+        room.release(lane);
+        member.outlet.end(lane.room, EndReason::Left);
         if self
             .sessions
             .leave(member.session, member.outlet.id(), room.name())
@@ -246,14 +244,14 @@ impl Hub {
         }
     }
 
-    /// Appends an entry for a session. It is answered on its connection, within the append timeout.
-    pub fn publish(&self, room: &Room, draft: Draft, member: &Member, lane: RoomRef) {
-        member.outlet.begin_publish();
-        let waiter = Waiter::Session {
-            outlet: Arc::clone(&member.outlet),
-            room: lane,
-        };
-        room.submit(Submission { draft, waiter }, self.deadline());
+    /// Appends an entry for the session of a lane. It is answered on the lane's connection, within
+    /// the append timeout.
+    pub fn publish(&self, joined: &Joined, draft: Draft) {
+        joined.lane.outlet().begin_publish();
+        let waiter = Waiter::Session(Arc::clone(&joined.lane));
+        joined
+            .room
+            .submit(Submission { draft, waiter }, self.deadline());
     }
 
     /// Tells everybody in the cluster. The same sender and nonce tells it once, whichever nodes try.
@@ -346,9 +344,14 @@ impl Hub {
 
     /// A connection is gone. Unless the client said goodbye, its session is kept for the grace
     /// time.
-    pub fn disconnect(&self, member: &Member, rooms: &[Arc<Room>], said_bye: bool) {
-        for room in rooms {
-            room.release(member.outlet.id());
+    pub fn disconnect(
+        &self,
+        member: &Member,
+        joined: impl IntoIterator<Item = Joined>,
+        said_bye: bool,
+    ) {
+        for Joined { lane, room } in joined {
+            room.release(&lane);
         }
         if !said_bye {
             self.sessions
@@ -463,9 +466,6 @@ impl Hub {
     }
 
     fn forget_membership(&self, session: SessionId, room: RoomName) {
-        if let Some(room) = self.rooms().get(&room) {
-            room.forget_session(session);
-        }
         self.tell(self.presence.retract(Fact::Member(session, room).key()));
     }
 

@@ -157,8 +157,11 @@ impl Hub {
         for rooms in rooms.chunks(HEADS_LEN_MAX) {
             let names: Vec<RoomName> = rooms.iter().map(|room| room.name().clone()).collect();
             for (room, head) in rooms.iter().zip(self.backplane.heads(&names).await?) {
-                if let Some(head) = head {
-                    room.on_head(head);
+                match head {
+                    Some(head) => room.on_head(head),
+                    // Forgotten, with a room's members still here: reading begins it anew, and
+                    // they are told.
+                    None => room.check_log(),
                 }
             }
         }

@@ -1,20 +1,22 @@
 //! Drafts of one room that wait for their place in the log.
 //!
-//! Bounded, in order, with a deadline for each. The one rule beyond a queue: once a draft of a
-//! session is refused as retryable, later ones of that session are refused too until it comes
-//! again, so that a sender's messages keep their order over refusals.
+//! Bounded, in order, with a deadline for each. The one rule beyond a queue: once a draft that came
+//! over a lane is refused as retryable, later ones of that lane are refused too until it comes
+//! again, so that a sender's messages keep their order over refusals. What was refused is the
+//! lane's to know: a client that comes back on another begins with the first message that was not
+//! acked, which another node may have acked meanwhile.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chat_protocol::node::Ack;
-use chat_protocol::{Cursor, ErrorCode, Nonce, RoomRef, SessionId};
+use chat_protocol::{Cursor, ErrorCode};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::backplane::{Batch, Draft};
-use crate::outlet::Outlet;
+use crate::outlet::Lane;
 use crate::policy::Refusal;
 use crate::session;
 
@@ -30,24 +32,35 @@ pub struct Submission {
 /// Who waits for a draft.
 #[derive(Debug)]
 pub enum Waiter {
-    /// A session on a connection, which is answered by `Ack` or `Rejected`.
-    Session {
-        /// The connection.
-        outlet: Arc<Outlet>,
-        /// The room's short name there.
-        room: RoomRef,
-    },
+    /// A session, which is answered by `Ack` or `Rejected` on the connection of this lane.
+    Session(Arc<Lane>),
     /// Something in this process.
     Local(oneshot::Sender<Result<Cursor, Refusal>>),
 }
 
 impl Submission {
+    /// Whether an earlier draft of its sender was refused and must come again first.
+    fn is_out_of_order(&self) -> bool {
+        match &self.waiter {
+            Waiter::Session(lane) => lane.is_out_of_order(self.draft.nonce),
+            // What this process says by itself has no order.
+            Waiter::Local(_) => false,
+        }
+    }
+
+    /// Later drafts of its sender wait until it comes again.
+    fn shut_gate(&self) {
+        if let Waiter::Session(lane) = &self.waiter {
+            lane.refuse(self.draft.nonce);
+        }
+    }
+
     /// The draft is in the log.
     pub fn acknowledge(self, cursor: Cursor) {
         match self.waiter {
-            Waiter::Session { outlet, room } => {
-                outlet.answer_publish(Ack {
-                    room,
+            Waiter::Session(lane) => {
+                lane.outlet().answer_publish(Ack {
+                    room: lane.room,
                     nonce: self.draft.nonce,
                     cursor,
                 });
@@ -60,8 +73,9 @@ impl Submission {
     /// The draft is refused.
     pub fn refuse(self, refusal: Refusal) {
         match self.waiter {
-            Waiter::Session { outlet, room } => {
-                outlet.answer_publish(session::rejected(room, self.draft.nonce, refusal));
+            Waiter::Session(lane) => {
+                let rejected = session::rejected(lane.room, self.draft.nonce, refusal);
+                lane.outlet().answer_publish(rejected);
             }
             Waiter::Local(waiter) => drop(waiter.send(Err(refusal))),
         }
@@ -71,15 +85,8 @@ impl Submission {
 /// The queue of one room.
 #[derive(Debug, Default)]
 pub(super) struct Appends {
-    state: Mutex<State>,
+    queue: Mutex<VecDeque<Queued>>,
     filled: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Queued>,
-    /// The first refused nonce of each session that has not come again.
-    gates: HashMap<SessionId, Nonce>,
 }
 
 #[derive(Debug)]
@@ -91,26 +98,26 @@ struct Queued {
 impl Appends {
     /// Queues a draft, or refuses it.
     pub(super) fn submit(&self, submission: Submission, deadline: Instant) {
-        let (session, nonce) = (submission.draft.session, submission.draft.nonce);
-        let mut state = self.state();
-        let refusal = match state.gates.get(&session) {
-            Some(&gate) if nonce > gate => Some(ErrorCode::OutOfOrder),
-            _ if state.queue.len() >= QUEUE_LEN_MAX => Some(ErrorCode::Overloaded),
-            _ => None,
+        let mut queue = self.queue();
+        let refusal = if submission.is_out_of_order() {
+            Some(ErrorCode::OutOfOrder)
+        } else if queue.len() >= QUEUE_LEN_MAX {
+            Some(ErrorCode::Overloaded)
+        } else {
+            None
         };
         match refusal {
             Some(code) => {
-                state.shut_gate(session, nonce);
-                drop(state);
+                submission.shut_gate();
+                drop(queue);
                 submission.refuse(Refusal::of(code));
             }
             None => {
-                state.gates.remove(&session);
-                state.queue.push_back(Queued {
+                queue.push_back(Queued {
                     submission,
                     deadline,
                 });
-                drop(state);
+                drop(queue);
                 self.filled.notify_one();
             }
         }
@@ -130,58 +137,44 @@ impl Appends {
     /// Refuses the given drafts as retryable, and with them all that wait behind them: their
     /// senders repeat them in order.
     pub(super) fn refuse_all(&self, failed: Vec<Submission>, refusal: &Refusal) {
-        let mut state = self.state();
-        let queued = std::mem::take(&mut state.queue);
+        let mut queue = self.queue();
+        let queued = std::mem::take(&mut *queue);
         let refused: Vec<Submission> = failed
             .into_iter()
             .chain(queued.into_iter().map(|queued| queued.submission))
             .collect();
-        for submission in &refused {
-            state.shut_gate(submission.draft.session, submission.draft.nonce);
-        }
-        drop(state);
+        refused.iter().for_each(Submission::shut_gate);
+        drop(queue);
         for submission in refused {
             submission.refuse(refusal.clone());
         }
     }
 
-    /// The session left the room: what it was refused is forgotten.
-    pub(super) fn forget(&self, session: SessionId) {
-        self.state().gates.remove(&session);
-    }
-
     /// Whether nothing waits.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.state().queue.is_empty()
+        self.queue().is_empty()
     }
 
     fn try_batch(&self) -> Option<(Vec<Submission>, Instant)> {
-        let mut state = self.state();
-        let deadline = state.queue.front()?.deadline;
+        let mut queue = self.queue();
+        let deadline = queue.front()?.deadline;
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while let Some(queued) = state.queue.front() {
+        while let Some(queued) = queue.front() {
             bytes += queued.submission.draft.frame.len();
             let is_full = batch.len() >= Batch::DRAFTS_MAX || bytes > Batch::BYTES_MAX;
             if is_full && !batch.is_empty() {
                 break;
             }
-            batch.extend(state.queue.pop_front().map(|queued| queued.submission));
+            batch.extend(queue.pop_front().map(|queued| queued.submission));
         }
         Some((batch, deadline))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Queued>> {
         // No code that can panic runs under this lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn shut_gate(&mut self, session: SessionId, nonce: Nonce) {
-        let gate = self.gates.entry(session).or_insert(nonce);
-        *gate = nonce.min(*gate);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,67 +186,92 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use chat_protocol::{Epoch, Seq};
+    use bytes::{Bytes, BytesMut};
+    use chat_protocol::{Epoch, Frame, FrameDecoder, NodeFrame, Nonce, RoomRef, Seq, SessionId};
+    use futures_util::task::noop_waker_ref;
 
     use super::*;
+    use crate::outlet::{ConnectionId, Outlet};
 
-    type Answer = oneshot::Receiver<Result<Cursor, Refusal>>;
+    /// A lane, and what is answered on its connection.
+    struct Sender(Arc<Lane>);
 
-    fn submit(appends: &Appends, session: u64, nonce: u64) -> Answer {
-        let (waiter, answer) = oneshot::channel();
-        let draft = Draft {
-            session: SessionId(session),
-            nonce: Nonce(nonce),
-            frame: Bytes::from_static(&[0; 1000]),
-            topic: None,
-        };
-        let submission = Submission {
-            draft,
-            waiter: Waiter::Local(waiter),
-        };
-        appends.submit(submission, Instant::now() + Duration::from_secs(5));
-        answer
-    }
+    impl Sender {
+        fn new() -> Self {
+            let (outlet, _) = Outlet::new(ConnectionId(1));
+            Self(Arc::new(Lane::new(RoomRef(1), Arc::new(outlet))))
+        }
 
-    fn code(answer: &mut Answer) -> Option<ErrorCode> {
-        answer
-            .try_recv()
-            .ok()
-            .map(|answer| answer.map_err(|refusal| refusal.code).unwrap_err())
+        fn submit(&self, appends: &Appends, nonce: u64) {
+            self.0.outlet().begin_publish();
+            let draft = Draft {
+                session: SessionId(1),
+                nonce: Nonce(nonce),
+                frame: Bytes::from_static(&[0; 1000]),
+                topic: None,
+            };
+            let submission = Submission {
+                draft,
+                waiter: Waiter::Session(Arc::clone(&self.0)),
+            };
+            appends.submit(submission, Instant::now() + Duration::from_secs(5));
+        }
+
+        /// Nonces and codes of refusals since the last call.
+        fn refusals(&self) -> Vec<(u64, ErrorCode)> {
+            let control: BytesMut = self.0.outlet().take(noop_waker_ref()).control;
+            let mut decoder = FrameDecoder::new();
+            decoder.push(&control);
+            let mut refusals = Vec::new();
+            while let Some(raw) = decoder.next().unwrap() {
+                if let Some(NodeFrame::Rejected(no)) = NodeFrame::decode(&raw).unwrap() {
+                    refusals.push((no.nonce.0, ErrorCode::from_wire(no.code).unwrap()));
+                }
+            }
+            refusals
+        }
     }
 
     #[tokio::test]
     async fn after_a_refusal_later_drafts_wait_for_the_earlier_one() {
-        let appends = Appends::default();
-        let mut first = submit(&appends, 1, 1);
+        let (appends, sender, other) = (Appends::default(), Sender::new(), Sender::new());
+        sender.submit(&appends, 1);
         let (batch, _) = appends.next_batch().await;
-        let mut second = submit(&appends, 1, 2);
+        sender.submit(&appends, 2);
         appends.refuse_all(batch, &Refusal::of(ErrorCode::Unavailable));
-        assert_eq!(code(&mut first), Some(ErrorCode::Unavailable));
-        assert_eq!(
-            code(&mut second),
-            Some(ErrorCode::Unavailable),
-            "it stood behind"
-        );
-        assert_eq!(
-            code(&mut submit(&appends, 1, 3)),
-            Some(ErrorCode::OutOfOrder)
-        );
-        let mut other = submit(&appends, 2, 9);
-        assert_eq!(code(&mut other), None, "others are not held up");
-        let mut again = submit(&appends, 1, 1);
-        let mut next = submit(&appends, 1, 2);
-        assert_eq!((code(&mut again), code(&mut next)), (None, None));
+        let both = [(1, ErrorCode::Unavailable), (2, ErrorCode::Unavailable)];
+        assert_eq!(sender.refusals(), both, "the second stood behind");
+        sender.submit(&appends, 3);
+        assert_eq!(sender.refusals(), [(3, ErrorCode::OutOfOrder)]);
+        other.submit(&appends, 9);
+        assert_eq!(other.refusals(), [], "others are not held up");
+        sender.submit(&appends, 1);
+        sender.submit(&appends, 2);
+        assert_eq!(sender.refusals(), []);
         let (batch, _) = appends.next_batch().await;
         assert_eq!(batch.len(), 3);
     }
 
     #[tokio::test]
+    async fn a_new_lane_begins_with_what_was_not_acked_elsewhere() {
+        let (appends, before) = (Appends::default(), Sender::new());
+        before.submit(&appends, 1);
+        let (batch, _) = appends.next_batch().await;
+        appends.refuse_all(batch, &Refusal::of(ErrorCode::Unavailable));
+        // Another node acked 1 meanwhile: it never comes again.
+        let again = Sender::new();
+        again.submit(&appends, 2);
+        assert_eq!(again.refusals(), []);
+        before.submit(&appends, 2);
+        let refused = [(1, ErrorCode::Unavailable), (2, ErrorCode::OutOfOrder)];
+        assert_eq!(before.refusals(), refused);
+    }
+
+    #[tokio::test]
     async fn a_batch_is_bounded_and_in_order() {
-        let appends = Appends::default();
+        let (appends, sender) = (Appends::default(), Sender::new());
         for nonce in 1..=200 {
-            submit(&appends, 1, nonce);
+            sender.submit(&appends, nonce);
         }
         let mut nonces = Vec::new();
         while !appends.is_empty() {
@@ -269,13 +287,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses() {
-        let appends = Appends::default();
+        let (appends, sender) = (Appends::default(), Sender::new());
         for nonce in 1..=QUEUE_LEN_MAX as u64 {
-            submit(&appends, 1, nonce);
+            sender.submit(&appends, nonce);
         }
-        assert_eq!(
-            code(&mut submit(&appends, 2, 1)),
-            Some(ErrorCode::Overloaded)
-        );
+        let late = Sender::new();
+        late.submit(&appends, 1);
+        assert_eq!(late.refusals(), [(1, ErrorCode::Overloaded)]);
     }
 }

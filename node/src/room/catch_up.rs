@@ -51,6 +51,7 @@ pub fn frames(position: &mut Position, page: Page) -> Vec<Bytes> {
     }
     position.epoch = cursor.epoch;
     position.next = next;
+    let is_empty = page.blocks.is_empty();
     for block in page.blocks {
         // Only a damaged entry in the middle of the log can make seqs jump.
         let Ok(Some(block)) = block.after(position.next.minus(1)) else {
@@ -66,6 +67,16 @@ pub fn frames(position: &mut Position, page: Page) -> Vec<Bytes> {
         }
         position.next = block.last().next();
         frames.push(block.frames);
+    }
+    // Nothing up to the head can be read: without this the lane would ask for it for ever.
+    if is_empty && position.next <= page.head.seq {
+        position.next = page.head.seq.next();
+        let gap = Gap {
+            reason: GapReason::Trimmed,
+            epoch: cursor.epoch,
+            next: position.next,
+        };
+        frames.push(LaneFrame::from(gap).to_bytes());
     }
     frames
 }
@@ -140,5 +151,10 @@ mod tests {
     fn a_hole_inside_a_page_is_said() {
         let holed = page(Continuation::Seamless, &[(5, 1), (8, 1)]);
         assert_eq!(check(2, 5, holed), (vec!["Trimmed 8".to_owned()], 2, 9));
+        let unreadable = page(Continuation::Seamless, &[]);
+        assert_eq!(
+            check(2, 5, unreadable),
+            (vec!["Trimmed 21".to_owned()], 0, 21)
+        );
     }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use chat_protocol::client::Start;
 use chat_protocol::lane::{GapReason, LaneFrame, Presence, PresenceChange};
 use chat_protocol::limits::{HISTORY_LEN_MAX, PRESENCE_NAMES_MAX};
-use chat_protocol::{Cursor, Epoch, Frame, RoomName, Seq, SessionId, Topic};
+use chat_protocol::{Cursor, Epoch, Frame, RoomName, RoomRef, Seq, Topic};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ struct State {
     first: Seq,
     topic: Topic,
     presence: PresenceTail,
-    lanes: HashMap<ConnectionId, Arc<Lane>>,
+    lanes: HashMap<(ConnectionId, RoomRef), Arc<Lane>>,
     /// The head the backplane told at the last check.
     head_before: Option<Cursor>,
     /// Since when nobody is here; `None` while somebody is.
@@ -205,6 +205,7 @@ impl Room {
         after: Cursor,
         page: &Page,
     ) -> Result<Admission, NotAdmitted> {
+        self.on_page(page);
         let mut state = self.state();
         let log_head = state.open_log()?.head();
         let (cursor, gap) = catch_up::continue_after(after, page);
@@ -218,17 +219,12 @@ impl Room {
     }
 
     /// Lets a lane go.
-    pub fn release(&self, connection: ConnectionId) {
+    pub fn release(&self, lane: &Lane) {
         let mut state = self.state();
-        state.lanes.remove(&connection);
+        state.lanes.remove(&(lane.connection(), lane.room));
         if state.lanes.is_empty() {
             state.idle_since = Some(Instant::now());
         }
-    }
-
-    /// A session is no longer here: what it was refused is forgotten.
-    pub fn forget_session(&self, session: SessionId) {
-        self.appends.forget(session);
     }
 
     /// What a lane should send next: at most about `bytes_max` bytes.
@@ -293,6 +289,14 @@ impl Room {
         }
     }
 
+    /// Somebody read a page of the log: when the log is of an epoch that the tail has not heard of,
+    /// nobody waits for the next check of heads.
+    pub fn on_page(&self, page: &Page) {
+        if self.head().epoch != page.head.epoch {
+            self.check_log();
+        }
+    }
+
     /// People came or went. Told together at the next [`flush_presence`](Self::flush_presence).
     pub fn on_presence(&self, change: PresenceChange) {
         self.state().presence.note(change);
@@ -346,7 +350,8 @@ impl State {
         gap: Option<GapReason>,
     ) -> Admission {
         self.idle_since = None;
-        self.lanes.insert(lane.connection(), Arc::clone(lane));
+        self.lanes
+            .insert((lane.connection(), lane.room), Arc::clone(lane));
         let position = Position {
             epoch: after.epoch,
             next: after.seq.next(),
@@ -457,7 +462,7 @@ mod tests {
 
     fn lane(connection: u64) -> Arc<Lane> {
         Arc::new(Lane::new(
-            chat_protocol::RoomRef(1),
+            RoomRef(1),
             Arc::new(Outlet::new(ConnectionId(connection)).0),
         ))
     }
@@ -504,7 +509,7 @@ mod tests {
         let admission = room.admit(&member, Start::Last(3)).unwrap();
         assert_eq!(admission.position.next, Seq(5));
         assert!(!room.close_if_idle(Instant::now()));
-        room.release(ConnectionId(1));
+        room.release(&member);
         assert!(room.close_if_idle(Instant::now()));
         assert_eq!(
             room.admit(&member, Start::Live).unwrap_err(),
