@@ -5,11 +5,9 @@ use std::fmt::{self, Debug, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use chat_node::backplane::memory::Memory;
 use chat_node::backplane::{
-    AppendError, Appended, Attachment, Backplane, Batch, Block, Claim, Claimed, Event, Lease,
-    NodeId, Outcome, Page, ReadError, Registry, RegistryChanges,
+    AppendError, Appended, Attachment, Backplane, Batch, Block, Event, Outcome, Page, ReadError,
 };
 use chat_protocol::{Cursor, RoomName};
 use futures_util::future::BoxFuture;
@@ -20,6 +18,7 @@ use tokio::time::{self, Instant};
 use tokio_util::task::TaskTracker;
 
 use super::model::Model;
+use crate::support::registry::registry_of;
 
 /// How bad it is at the moment. Chances are of one call or announcement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -364,52 +363,7 @@ impl Backplane for End {
         Box::pin(async {})
     }
 
-    fn renew<'a>(
-        &'a self,
-        node: NodeId,
-        lease: Duration,
-        gossip: Bytes,
-    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
-        self.registry.renew(node, lease, gossip)
-    }
-
-    fn write_registry<'a>(
-        &'a self,
-        node: NodeId,
-        lease: Duration,
-        changes: &'a RegistryChanges,
-        gossip: Bytes,
-    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
-        self.registry.write_registry(node, lease, changes, gossip)
-    }
-
-    fn read_registry(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Registry>, ReadError>> {
-        self.registry.read_registry(node)
-    }
-
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeId>, ReadError>> {
-        self.registry.nodes()
-    }
-
-    fn resign(&self, node: NodeId, gossip: Bytes) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.registry.resign(node, gossip)
-    }
-
-    fn claim<'a>(
-        &'a self,
-        key: &'a str,
-        claim: Claim,
-    ) -> BoxFuture<'a, Result<Claimed, ReadError>> {
-        self.registry.claim(key, claim)
-    }
-
-    fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.registry.release(key, claim)
-    }
-
-    fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>> {
-        self.registry.shared_secret(proposal)
-    }
+    registry_of!(registry);
 }
 
 /// How long a node waits for an answer.

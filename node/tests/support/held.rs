@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
 use chat_node::backplane::{
-    AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Lease, NodeId, Page,
-    Promise, ReadError, Registry, RegistryChanges, Unfit,
+    AppendError, Appended, Attachment, Backplane, Batch, Page, Promise, ReadError, Unfit,
 };
 use chat_protocol::{Cursor, RoomName};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+
+use super::registry::registry_of;
 
 /// Holds reads up, and knows how many there were at a time.
 #[derive(Debug)]
@@ -20,6 +19,7 @@ pub struct Held {
     is_held: watch::Sender<bool>,
     now: watch::Sender<usize>,
     most: AtomicUsize,
+    total: AtomicUsize,
 }
 
 impl Held {
@@ -30,6 +30,7 @@ impl Held {
             is_held: watch::Sender::new(false),
             now: watch::Sender::new(0),
             most: AtomicUsize::new(0),
+            total: AtomicUsize::new(0),
         });
         let backplane = Arc::clone(&held) as Arc<dyn Backplane>;
         let events = attachment.events;
@@ -51,6 +52,11 @@ impl Held {
     pub fn most(&self) -> usize {
         self.most.load(Ordering::Acquire)
     }
+
+    /// Reads that were ever asked for.
+    pub fn total(&self) -> usize {
+        self.total.load(Ordering::Acquire)
+    }
 }
 
 impl Backplane for Held {
@@ -61,6 +67,7 @@ impl Backplane for Held {
         entries_max: u32,
     ) -> BoxFuture<'a, Result<Page, ReadError>> {
         Box::pin(async move {
+            self.total.fetch_add(1, Ordering::AcqRel);
             self.now.send_modify(|now| {
                 *now += 1;
                 self.most.fetch_max(*now, Ordering::AcqRel);
@@ -104,52 +111,7 @@ impl Backplane for Held {
         self.inner.unsubscribe(room)
     }
 
-    fn renew<'a>(
-        &'a self,
-        node: NodeId,
-        lease: Duration,
-        gossip: Bytes,
-    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
-        self.inner.renew(node, lease, gossip)
-    }
-
-    fn write_registry<'a>(
-        &'a self,
-        node: NodeId,
-        lease: Duration,
-        changes: &'a RegistryChanges,
-        gossip: Bytes,
-    ) -> BoxFuture<'a, Result<Lease, ReadError>> {
-        self.inner.write_registry(node, lease, changes, gossip)
-    }
-
-    fn read_registry(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Registry>, ReadError>> {
-        self.inner.read_registry(node)
-    }
-
-    fn nodes(&self) -> BoxFuture<'_, Result<Vec<NodeId>, ReadError>> {
-        self.inner.nodes()
-    }
-
-    fn resign(&self, node: NodeId, gossip: Bytes) -> BoxFuture<'_, Result<(), ReadError>> {
-        self.inner.resign(node, gossip)
-    }
-
-    fn claim<'a>(
-        &'a self,
-        key: &'a str,
-        claim: Claim,
-    ) -> BoxFuture<'a, Result<Claimed, ReadError>> {
-        self.inner.claim(key, claim)
-    }
-
-    fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.inner.release(key, claim)
-    }
-
-    fn shared_secret(&self, proposal: [u8; 32]) -> BoxFuture<'_, Result<[u8; 32], ReadError>> {
-        self.inner.shared_secret(proposal)
-    }
+    registry_of!(inner);
 
     fn promise(&self) -> Promise {
         self.inner.promise()

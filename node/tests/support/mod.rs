@@ -11,6 +11,7 @@ pub mod member;
 pub mod peer;
 pub mod process;
 pub mod redis;
+pub mod registry;
 
 use std::time::Duration;
 

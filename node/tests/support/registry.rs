@@ -1,0 +1,87 @@
+//! Leases, registries and names of a backplane that leaves them to another.
+
+/// The part of `Backplane` that is about the registry, as the one in a field does it.
+macro_rules! registry_of {
+    ($inner:ident) => {
+        fn renew<'a>(
+            &'a self,
+            node: chat_node::backplane::NodeId,
+            lease: std::time::Duration,
+            gossip: bytes::Bytes,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Lease, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.renew(node, lease, gossip)
+        }
+
+        fn write_registry<'a>(
+            &'a self,
+            node: chat_node::backplane::NodeId,
+            lease: std::time::Duration,
+            changes: &'a chat_node::backplane::RegistryChanges,
+            gossip: bytes::Bytes,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Lease, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.write_registry(node, lease, changes, gossip)
+        }
+
+        fn read_registry(
+            &self,
+            node: chat_node::backplane::NodeId,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<Option<chat_node::backplane::Registry>, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.read_registry(node)
+        }
+
+        fn nodes(
+            &self,
+        ) -> futures_util::future::BoxFuture<
+            '_,
+            Result<Vec<chat_node::backplane::NodeId>, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.nodes()
+        }
+
+        fn resign(
+            &self,
+            node: chat_node::backplane::NodeId,
+            gossip: bytes::Bytes,
+        ) -> futures_util::future::BoxFuture<'_, Result<(), chat_node::backplane::ReadError>> {
+            self.$inner.resign(node, gossip)
+        }
+
+        fn claim<'a>(
+            &'a self,
+            key: &'a str,
+            claim: chat_node::backplane::Claim,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Claimed, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.claim(key, claim)
+        }
+
+        fn release<'a>(
+            &'a self,
+            key: &'a str,
+            claim: chat_node::backplane::Claim,
+        ) -> futures_util::future::BoxFuture<'a, Result<(), chat_node::backplane::ReadError>> {
+            self.$inner.release(key, claim)
+        }
+
+        fn shared_secret(
+            &self,
+            proposal: [u8; 32],
+        ) -> futures_util::future::BoxFuture<'_, Result<[u8; 32], chat_node::backplane::ReadError>>
+        {
+            self.$inner.shared_secret(proposal)
+        }
+    };
+}
+
+pub(crate) use registry_of;
