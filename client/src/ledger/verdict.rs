@@ -97,9 +97,15 @@ impl Display for Verdict {
         )?;
         writeln!(
             out,
-            "announced: {} gaps, {} epochs, {} lost with their epoch, {} again in a later epoch",
-            counts.gaps, counts.epochs, counts.lost_with_epoch, counts.again_in_later_epoch
+            "announced: {} gaps, {} epochs, {} lost with their epoch, {} again in a later epoch, \
+             {} damaged",
+            counts.gaps,
+            counts.epochs,
+            counts.lost_with_epoch,
+            counts.again_in_later_epoch,
+            counts.damaged
         )?;
+        writeln!(out, "acked and met by no reader: {}", counts.unjudged)?;
         write!(
             out,
             "violations: {} (lost {}, duplicated {}, reordered {}, holes {}, repeated {}, \

@@ -54,12 +54,6 @@ impl Display for Report<'_> {
             "connections lost {disconnects}, readers back with a stored cursor {returns}, fate told \
              as unknown {unknown}, gaps told {gaps:?}"
         )?;
-        let counts = &self.verdict.counts;
-        writeln!(
-            out,
-            "acked and met by no reader {}, damaged {}",
-            counts.unjudged, counts.damaged
-        )?;
         writeln!(out, "{}", self.verdict)?;
         writeln!(out, "from the ack to a reader who stayed joined:")?;
         for (class, name) in Class::ALL {
