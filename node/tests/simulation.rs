@@ -10,12 +10,25 @@
 #![allow(clippy::unwrap_used, reason = "all of it is test")]
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 use std::{env, fs};
 
+use chat_node::backplane::{Batch, Draft};
+use chat_node::room::Room;
+use chat_protocol::lane::{Damaged, LaneFrame};
+use chat_protocol::{Frame, Nonce, RoomName, SessionId};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use simulation::backplane::Sky;
 use simulation::differential;
+use simulation::model::{Loss, Model};
 use simulation::world::{self, Climate};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 mod support;
 
@@ -50,6 +63,49 @@ async fn the_model_answers_as_a_real_redis_does() {
     for seed in 0..DIFFERENTIAL_SEEDS {
         differential::play(seed, STEPS).await;
     }
+}
+
+/// A new epoch starts above all that a node knows. When the append that began it wrote nothing, its
+/// head has no entry.
+#[tokio::test(start_paused = true)]
+async fn a_head_without_an_entry_is_reached() {
+    let sky = Sky::new(Model::new(100), StdRng::seed_from_u64(1));
+    let (attachment, _) = sky.attach();
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let name: RoomName = "lobby".parse().unwrap();
+    let append = |known, nonces: &[u64]| {
+        let drafts = nonces.iter().map(|nonce| Draft {
+            session: SessionId(1),
+            nonce: Nonce(*nonce),
+            frame: LaneFrame::from(Damaged {}).to_bytes(),
+            topic: None,
+        });
+        let batch = Batch {
+            known,
+            drafts: drafts.collect(),
+        };
+        sky.with_model(|model| model.append(&name, &batch));
+        sky.with_model(|model| model.head(&name)).unwrap()
+    };
+    let known = append(None, &[1, 2, 3]);
+    let (room, hints) = Room::new(name.clone(), stop.clone());
+    tasks.spawn(Arc::clone(&room).run(Arc::clone(&attachment.backplane), hints));
+    room.loaded().await;
+    assert_eq!(room.head(), known);
+    sky.with_model(|model| model.lose(Loss::Flush));
+    append(None, &[4, 5]);
+    sky.with_model(|model| model.lose(Loss::Restart));
+    let head = append(Some(known), &[5]);
+    assert_eq!(head.seq, known.seq, "above what is known, with no entry");
+    room.check_log();
+    let reached = async {
+        while room.head() != head {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let in_time = time::timeout(Duration::from_secs(5), reached).await;
+    assert!(in_time.is_ok(), "{} instead of {head}", room.head());
+    stop.cancel();
 }
 
 fn play(climate: Climate) {

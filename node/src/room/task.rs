@@ -90,11 +90,12 @@ impl Room {
                 return;
             }
             self.deliver_page(page);
-            if is_end || self.head() == head {
+            let reached = self.head();
+            if reached == head || is_end && head.seq <= reached.seq {
                 return;
             }
-            if self.head() == after {
-                // What is there cannot be read: step over it, visibly.
+            if is_end || reached == after {
+                // What is there cannot be read, or a new epoch left places out: step over it, visibly.
                 let mut state = self.state();
                 state.log = Some(Log::new(head, TAIL));
                 state.mark_all();
