@@ -3,14 +3,14 @@
 //! The room's own `task` is the only one that changes the tail; members read it from their
 //! cursors. Locks are held for a few steps and never across an await.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chat_protocol::client::Start;
-use chat_protocol::lane::{GapReason, LaneFrame, Presence, PresenceChange};
-use chat_protocol::limits::{HISTORY_LEN_MAX, PRESENCE_NAMES_MAX};
-use chat_protocol::{Cursor, Epoch, Frame, RoomName, RoomRef, Seq, Topic};
+use chat_protocol::lane::{GapReason, PresenceChange};
+use chat_protocol::limits::HISTORY_LEN_MAX;
+use chat_protocol::{Cursor, Epoch, RoomName, RoomRef, Seq, Topic};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,12 +22,14 @@ mod appends;
 pub mod catch_up;
 pub mod follow;
 pub mod log;
+mod presence_tail;
 mod task;
 pub mod vet;
 
 use appends::Appends;
 pub use appends::{Submission, Waiter};
 use log::{Bounds, Log, Read};
+use presence_tail::PresenceTail;
 
 /// A room on this node.
 #[derive(Debug)]
@@ -246,7 +248,7 @@ impl Room {
         }
         match state.presence.after(position.presence) {
             Some(frames) => {
-                position.presence = state.presence.version;
+                position.presence = state.presence.version();
                 Next::Frames(frames)
             }
             None => Next::UpToDate,
@@ -355,7 +357,7 @@ impl State {
         let position = Position {
             epoch: after.epoch,
             next: after.seq.next(),
-            presence: self.presence.version,
+            presence: self.presence.version(),
         };
         Admission {
             position,
@@ -383,77 +385,8 @@ impl State {
     }
 }
 
-/// The last few changes of a room's members, encoded once for all of them.
-#[derive(Debug, Default)]
-struct PresenceTail {
-    version: u64,
-    frames: VecDeque<Bytes>,
-    members: usize,
-    pending: Vec<PresenceChange>,
-    more: u32,
-}
-
-impl PresenceTail {
-    fn note(&mut self, change: PresenceChange) {
-        if self.pending.len() < PRESENCE_NAMES_MAX {
-            self.pending.push(change);
-        } else {
-            self.more = self.more.saturating_add(1);
-        }
-    }
-
-    fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
-    fn flush(&mut self, members: usize) -> bool {
-        if self.pending.is_empty() {
-            return false;
-        }
-        self.members = members;
-        let frame = presence_frame(members, std::mem::take(&mut self.pending), self.more);
-        self.more = 0;
-        self.version += 1;
-        self.frames.push_back(frame);
-        if self.frames.len() > PRESENCE_FRAMES_MAX {
-            self.frames.pop_front();
-        }
-        true
-    }
-
-    /// What a lane that told up to `version` has to tell. One that fell behind gets the count.
-    fn after(&self, version: u64) -> Option<Bytes> {
-        let missing = usize::try_from(self.version.saturating_sub(version)).unwrap_or(usize::MAX);
-        match missing {
-            0 => None,
-            1 => self.frames.back().cloned(),
-            _ if missing <= self.frames.len() => Some(
-                self.frames
-                    .range(self.frames.len() - missing..)
-                    .flatten()
-                    .copied()
-                    .collect(),
-            ),
-            _ => Some(presence_frame(self.members, Vec::new(), 0)),
-        }
-    }
-}
-
-fn presence_frame(members: usize, changes: Vec<PresenceChange>, more: u32) -> Bytes {
-    let members = u32::try_from(members).unwrap_or(u32::MAX);
-    LaneFrame::from(Presence {
-        members,
-        changes,
-        more,
-    })
-    .to_bytes()
-}
-
 /// Hints a room's task may be behind; beyond, it reads the log instead.
 const HINTS_LEN_MAX: usize = 256;
-
-/// Ticks of presence a lane may be behind and still be told every name.
-const PRESENCE_FRAMES_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -465,34 +398,6 @@ mod tests {
             RoomRef(1),
             Arc::new(Outlet::new(ConnectionId(connection)).0),
         ))
-    }
-
-    #[test]
-    fn presence_is_told_together_and_bounded() {
-        let mut tail = PresenceTail::default();
-        for index in 0..PRESENCE_NAMES_MAX + 5 {
-            tail.note(PresenceChange::Joined(
-                format!("user{index}").parse().unwrap(),
-            ));
-        }
-        assert!(tail.flush(69));
-        assert!(!tail.flush(69), "nothing new");
-        assert_eq!(tail.version, 1);
-        assert!(tail.after(1).is_none());
-        let one = tail.after(0).unwrap();
-        tail.note(PresenceChange::Left("user0".parse().unwrap()));
-        tail.flush(68);
-        let two = tail.after(0).unwrap();
-        assert!(two.starts_with(&one) && two.len() > one.len());
-        for _ in 0..PRESENCE_FRAMES_MAX {
-            tail.note(PresenceChange::Left("user1".parse().unwrap()));
-            tail.flush(1);
-        }
-        assert_eq!(
-            tail.after(0).unwrap(),
-            presence_frame(1, Vec::new(), 0),
-            "fell behind"
-        );
     }
 
     #[test]
