@@ -20,7 +20,7 @@ use chat_protocol::{
 use support::held::Held;
 use support::member::{Member, number, numbers, text};
 use support::peer::LocalNode;
-use support::soon;
+use support::{PATIENCE, soon};
 
 /// A node that soon gives up on readers, with ann in the lobby.
 async fn impatient() -> (LocalNode, Member) {
@@ -168,6 +168,47 @@ async fn readers_that_are_behind_take_turns_and_live_traffic_does_not_wait_for_t
     held.hold(false);
     for (_peer, lane) in &mut behind {
         for expected in 1..=405 {
+            assert_eq!(number(&lane.entry().await), expected);
+        }
+    }
+    assert_eq!(held.most(), TURNS, "never more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_that_resume_take_turns_too() {
+    let (held, attachment) = Held::before(Memory::new().attach());
+    let node = LocalNode::with(attachment, "node-1", |options| {
+        options.append_timeout = PATIENCE;
+    })
+    .await;
+    let mut ann = Member::join(&node, "ann").await;
+    // More than the tail holds.
+    ann.publish(400, 1000).await;
+    assert_eq!(ann.read(400).await, numbers(1, 400));
+    held.hold(true);
+    let mut resuming = Vec::new();
+    for index in 0..3 * TURNS {
+        let (mut peer, _) = node.welcomed(&format!("back-{index}")).await;
+        peer.ask_to_join("lobby", Start::After(ann.at(7))).await;
+        resuming.push(peer);
+    }
+    soon("readers at the log", held.reads(TURNS)).await;
+    // The node has read what they asked before it answers this.
+    for peer in &mut resuming {
+        peer.say(Ping {
+            request: RequestId(1),
+        })
+        .await;
+        assert!(matches!(peer.hear().await, NodeFrame::Done(_)));
+    }
+    assert_eq!(held.total(), TURNS, "the others wait");
+    ann.publish(5, 20).await;
+    assert_eq!(ann.read(5).await, numbers(401, 405), "live, and at once");
+    held.hold(false);
+    for peer in &resuming {
+        let (mut lane, joined) = peer.joined().await;
+        assert_eq!((joined.next, joined.gap), (Seq(8), None));
+        for expected in 8..=405 {
             assert_eq!(number(&lane.entry().await), expected);
         }
     }

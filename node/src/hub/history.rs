@@ -1,9 +1,9 @@
-//! Reading the log for one reader: on from a cursor that fell off the tail, or back from the oldest
-//! entry that a client shows.
+//! Reading the log for one reader: where in it a resumed one goes on, on from a cursor that fell
+//! off the tail, or back from the oldest entry that a client shows.
 //!
-//! Both come after live traffic: all connections of the node share a few turns at the backplane,
-//! so that a thousand readers that are behind cannot keep appends waiting. What they read is vetted
-//! like the tail. Called by connections and their writers.
+//! All come after live traffic: all connections of the node share a few turns at the backplane,
+//! so that a thousand readers that come back or are behind cannot keep appends waiting. What is
+//! shown of it is vetted like the tail. Called by joins, connections and their writers.
 
 use bytes::Bytes;
 use chat_protocol::lane::{Gap, GapReason, LaneFrame};
@@ -35,6 +35,17 @@ pub struct Older {
 }
 
 impl Hub {
+    /// Looks up where a reader that had `after` goes on. The page is for that alone: it has one
+    /// entry, which is not vetted. Cancel safe.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unavailable`] when the backplane does not answer. Safe to repeat.
+    pub(super) async fn look_up(&self, room: &RoomName, after: Cursor) -> Result<Page, Refusal> {
+        let _turn = self.turn().await;
+        let page = self.backplane.read(room, after, 1).await;
+        page.map_err(|_| Refusal::of(ErrorCode::Unavailable))
+    }
+
     /// Reads a page of a room for a lane that is not in the tail.
     ///
     /// # Errors
@@ -247,8 +258,8 @@ fn until(block: Block, seq: Seq) -> Option<Block> {
     })
 }
 
-/// Reads for readers that are behind or look back, of the whole node at a time. A Redis answers
-/// each in well under a millisecond, and serves appends between them.
+/// Reads for readers that resume, are behind or look back, of the whole node at a time. A Redis
+/// answers each in well under a millisecond, and serves appends between them.
 pub(super) const TURNS: usize = 8;
 
 /// Entries of one page for a lane that is behind: at most about half a megabyte, which is what such

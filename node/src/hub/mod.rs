@@ -33,7 +33,7 @@ use inbox::{Inbox, Invite};
 use keys::SessionKeys;
 use sessions::Sessions;
 
-use crate::backplane::{Attachment, Backplane, Draft, NodeId, Page, Promise};
+use crate::backplane::{Attachment, Backplane, Draft, NodeId, Promise};
 use crate::outlet::{Joined, Lane, Opening, Outlet};
 use crate::policy::{Policy, Refusal};
 use crate::presence::view::{Change, Fact, FactKey};
@@ -388,7 +388,7 @@ impl Hub {
             let room = self.open(name).await?;
             let admitted = match room.admit(lane, start) {
                 Err(NotAdmitted::AskLog(after)) => {
-                    let page = self.read(name, after, 1).await?;
+                    let page = self.look_up(name, after).await?;
                     room.admit_after(lane, after, &page)
                 }
                 admitted => admitted,
@@ -433,11 +433,6 @@ impl Hub {
             running.finish();
         });
         Ok(room)
-    }
-
-    async fn read(&self, room: &RoomName, after: Cursor, entries: u32) -> Result<Page, Refusal> {
-        let page = self.backplane.read(room, after, entries).await;
-        page.map_err(|_| Refusal::of(ErrorCode::Unavailable))
     }
 
     async fn within_time<T>(

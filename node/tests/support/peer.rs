@@ -228,16 +228,25 @@ impl Peer {
         room: &str,
         start: Start,
     ) -> (Frames, chat_protocol::lane::Joined) {
-        let request = RequestId(77);
+        self.ask_to_join(room, start).await;
+        self.joined().await
+    }
+
+    /// Asks to join a room.
+    pub async fn ask_to_join(&mut self, room: &str, start: Start) {
         self.say(Join {
-            request,
+            request: JOIN,
             room: room.to_owned(),
             start,
         })
         .await;
+    }
+
+    /// The lane of the room that it asked to join. Other lanes before it are dropped.
+    pub async fn joined(&self) -> (Frames, chat_protocol::lane::Joined) {
         loop {
             let (frames, joined) = self.lane().await;
-            if joined.request == request {
+            if joined.request == JOIN {
                 return (frames, joined);
             }
         }
@@ -251,6 +260,9 @@ impl Peer {
         }
     }
 }
+
+/// What peers call their requests to join.
+const JOIN: RequestId = RequestId(77);
 
 /// A hello with this name.
 pub fn hello(name: &str) -> Hello {
