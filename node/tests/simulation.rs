@@ -16,17 +16,18 @@ use std::thread;
 use std::time::Duration;
 use std::{env, fs};
 
-use chat_node::backplane::{Batch, Draft};
-use chat_node::room::Room;
+use chat_node::backplane::{Batch, Continuation, Draft};
+use chat_node::room::{Room, Submission, Waiter};
 use chat_protocol::lane::{Damaged, LaneFrame};
-use chat_protocol::{Frame, Nonce, RoomName, SessionId};
+use chat_protocol::{Cursor, Frame, Nonce, RoomName, Seq, SessionId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use simulation::backplane::Sky;
 use simulation::differential;
 use simulation::model::{Loss, Model};
 use simulation::world::{self, Climate};
-use tokio::time;
+use tokio::sync::oneshot;
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -69,34 +70,114 @@ async fn the_model_answers_as_a_real_redis_does() {
 /// head has no entry.
 #[tokio::test(start_paused = true)]
 async fn a_head_without_an_entry_is_reached() {
-    let sky = Sky::new(Model::new(100), StdRng::seed_from_u64(1));
-    let (attachment, _) = sky.attach();
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let name: RoomName = "lobby".parse().unwrap();
-    let append = |known, nonces: &[u64]| {
-        let drafts = nonces.iter().map(|nonce| Draft {
-            session: SessionId(1),
-            nonce: Nonce(*nonce),
-            frame: LaneFrame::from(Damaged {}).to_bytes(),
-            topic: None,
-        });
-        let batch = Batch {
-            known,
-            drafts: drafts.collect(),
-        };
-        sky.with_model(|model| model.append(&name, &batch));
-        sky.with_model(|model| model.head(&name)).unwrap()
-    };
-    let known = append(None, &[1, 2, 3]);
-    let (room, hints) = Room::new(name.clone(), stop.clone());
-    tasks.spawn(Arc::clone(&room).run(Arc::clone(&attachment.backplane), hints));
-    room.loaded().await;
+    let lobby = Lobby::new();
+    let known = lobby.append(None, &[1, 2, 3]);
+    let room = lobby.open().await;
     assert_eq!(room.head(), known);
-    sky.with_model(|model| model.lose(Loss::Flush));
-    append(None, &[4, 5]);
-    sky.with_model(|model| model.lose(Loss::Restart));
-    let head = append(Some(known), &[5]);
+    lobby.sky.with_model(|model| model.lose(Loss::Flush));
+    lobby.append(None, &[4, 5]);
+    lobby.sky.with_model(|model| model.lose(Loss::Restart));
+    let head = lobby.append(Some(known), &[5]);
     assert_eq!(head.seq, known.seq, "above what is known, with no entry");
+    reach(&room, head).await;
+}
+
+/// An older copy of a room's keys is put back, and the server was not started again, so that only a
+/// node that knows more can tell.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_went_back_gives_no_place_twice() {
+    let lobby = Lobby::new();
+    lobby.append(None, &[1, 2, 3]);
+    let copy = lobby.sky.with_model(|model| model.clone());
+    let known = lobby.append(None, &[4, 5]);
+    let room = lobby.open().await;
+    assert_eq!(room.head(), known);
+    lobby
+        .sky
+        .with_model(|model| model.put_back(&lobby.name, &copy));
+    let went_back = lobby.sky.with_model(|model| model.head(&lobby.name));
+    assert_eq!(went_back, Some(Cursor::new(known.epoch, Seq(3))));
+    let first = publish(&room, 6).await;
+    assert_ne!(first.epoch, known.epoch, "{first} after {known}");
+    assert_eq!(first.seq, known.seq.next(), "above what is known");
+    // It does not begin anew a second time.
+    let next = publish(&room, 7).await;
+    assert_eq!(next, Cursor::new(first.epoch, first.seq.next()));
+    // Readers of what is gone are told so.
+    let page = lobby
+        .sky
+        .with_model(|model| model.read(&lobby.name, Some(known), 10));
+    assert_eq!(page.continuation, Continuation::Diverged);
+    reach(&room, next).await;
+}
+
+/// A room on a server of which nothing gets lost by itself.
+struct Lobby {
+    sky: Arc<Sky>,
+    name: RoomName,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Lobby {
+    fn new() -> Self {
+        Self {
+            sky: Sky::new(Model::new(100), StdRng::seed_from_u64(1)),
+            name: "lobby".parse().unwrap(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Another node, which knows this much, appends entries with these nonces. Returns the head.
+    fn append(&self, known: Option<Cursor>, nonces: &[u64]) -> Cursor {
+        let drafts = nonces.iter().map(|nonce| draft(*nonce)).collect();
+        let batch = Batch { known, drafts };
+        self.sky.with_model(|model| {
+            model.append(&self.name, &batch);
+            model.head(&self.name).unwrap()
+        })
+    }
+
+    /// A node opens the room.
+    async fn open(&self) -> Arc<Room> {
+        let (attachment, _) = self.sky.attach();
+        let (room, hints) = Room::new(self.name.clone(), self.stop.clone());
+        let running = Arc::clone(&room).run(attachment.backplane, hints);
+        self.tasks.spawn(running);
+        room.loaded().await;
+        room
+    }
+}
+
+impl Drop for Lobby {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn draft(nonce: u64) -> Draft {
+    Draft {
+        session: SessionId(1),
+        nonce: Nonce(nonce),
+        frame: LaneFrame::from(Damaged {}).to_bytes(),
+        topic: None,
+    }
+}
+
+/// Publishes through a node, and returns what is acked.
+async fn publish(room: &Room, nonce: u64) -> Cursor {
+    let (waiter, answer) = oneshot::channel();
+    let submission = Submission {
+        draft: draft(nonce),
+        waiter: Waiter::Local(waiter),
+    };
+    room.submit(submission, Instant::now() + Duration::from_secs(5));
+    answer.await.unwrap().unwrap()
+}
+
+/// Has a node look at the log, and waits until it knows all of it.
+async fn reach(room: &Room, head: Cursor) {
     room.check_log();
     let reached = async {
         while room.head() != head {
@@ -105,7 +186,6 @@ async fn a_head_without_an_entry_is_reached() {
     };
     let in_time = time::timeout(Duration::from_secs(5), reached).await;
     assert!(in_time.is_ok(), "{} instead of {head}", room.head());
-    stop.cancel();
 }
 
 fn play(climate: Climate) {
