@@ -1,5 +1,5 @@
 //! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask chaos`,
-//! `cargo xtask redis`, `cargo xtask picture`.
+//! `cargo xtask sabotage`, `cargo xtask redis`, `cargo xtask picture`.
 //!
 //! Each command does its own set-up, says every step it takes, and stops at the first step that
 //! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
@@ -12,6 +12,7 @@ mod chaos;
 mod check;
 mod picture;
 mod redis;
+mod sabotage;
 mod step;
 mod suite;
 
@@ -35,6 +36,8 @@ enum Task {
     },
     /// Breaks a cluster of processes while clients chat, and judges whether every promise was kept.
     Chaos(chaos::Settings),
+    /// Breaks the node on purpose, one promise at a time, and expects the tests to notice.
+    Sabotage,
     /// Finds or installs a Redis server and prints its path.
     Redis,
     /// Draws docs/terminal.svg anew from two real sessions; needs tmux.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Test { runner_args } => suite::run(&runner_args),
         Task::Chaos(settings) => chaos::run(&settings),
+        Task::Sabotage => sabotage::run(),
         Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),
         Task::Picture => picture::run(),
     };

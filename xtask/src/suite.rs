@@ -1,8 +1,8 @@
-//! Every check and every test, in an order that ends with the test runner's own summary.
+//! Every check, every sabotage and every test, in an order that ends with the test runner's own summary.
 
 use anyhow::Result;
 
-use crate::{check, redis, step};
+use crate::{check, redis, sabotage, step};
 
 /// Runs the checks, then builds everything, then all tests.
 ///
@@ -20,6 +20,11 @@ pub(crate) fn run(runner_args: &[String]) -> Result<()> {
     // nothing is built twice.
     step::run(step::cargo().args(["build", "--workspace", "--all-targets", "--locked"]))?;
     step::run(step::cargo().args(["test", "--workspace", "--doc", "--locked"]))?;
+
+    // Whoever asks for one test wants its answer.
+    if runner_args.is_empty() {
+        sabotage::run()?;
+    }
 
     let mut tests = step::cargo();
     if step::succeeds(step::cargo().args(["nextest", "--version"])) {

@@ -111,6 +111,35 @@ async fn a_lost_connection_is_resumed_with_the_same_nonces_and_nothing_twice() {
 }
 
 #[tokio::test]
+async fn a_lane_that_starts_before_what_was_read_repeats_nothing() {
+    let authority = Authority::new();
+    let peer = Peer::start(&authority);
+    let (_client, mut events, room, peered, mut lane) =
+        in_lobby(authority.client(&[&peer]), &peer).await;
+    for number in 1..=2 {
+        lane.send(message(7, number, "old")).await;
+        assert_eq!(next_message(&mut events).await.0, number);
+    }
+    peered.vanish();
+    let mut peered = peer.welcome(1).await;
+    let mut lane = peered
+        .on_join("lobby", Start::After(at(2)), |joined| {
+            (joined.head, joined.next) = (at(2), Seq(1));
+        })
+        .await;
+    for number in 1..=2 {
+        lane.send(message(7, number, "old")).await;
+    }
+    lane.send(message(7, 3, "new")).await;
+    let first = next_of(&mut events, |event| match event {
+        Event::Message { cursor, .. } => Some(cursor),
+        _ => None,
+    });
+    assert_eq!(step("a message", first).await, at(3));
+    assert_eq!(room.cursor(), Some(at(3)));
+}
+
+#[tokio::test]
 async fn a_session_that_cannot_be_resumed_goes_on_as_another() {
     let authority = Authority::new();
     let peer = Peer::start(&authority);
