@@ -96,12 +96,7 @@ impl LocalNode {
         let mut transport = TransportConfig::default();
         transport.stream_receive_window(stream_bytes.into());
         let ca = self.home.path().join("ca.pem");
-        let (endpoint, connection) = connect(self.node.address(), &ca, ALPN, transport)
-            .await
-            .unwrap();
-        let mut peer = Peer::new(endpoint, connection).await;
-        peer.hello(name).await;
-        peer
+        Peer::welcomed(self.node.address(), &ca, transport, name).await
     }
 
     /// A peer that was welcomed under this name.
@@ -153,6 +148,20 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A peer that was welcomed under this name, on a connection of its own.
+    pub async fn welcomed(
+        address: SocketAddr,
+        ca: &Path,
+        transport: TransportConfig,
+        name: &str,
+    ) -> Self {
+        let connecting = connect(address, ca, ALPN, transport);
+        let (endpoint, connection) = connecting.await.unwrap();
+        let mut peer = Self::new(endpoint, connection).await;
+        peer.hello(name).await;
+        peer
+    }
+
     async fn new(endpoint: Endpoint, connection: Connection) -> Self {
         let (send, recv) = connection.open_bi().await.unwrap();
         Self {
