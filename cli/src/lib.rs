@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod args;
+pub mod bot;
 pub mod clean;
 pub mod command;
 pub mod connect;

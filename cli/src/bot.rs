@@ -1,0 +1,4 @@
+//! The bot: loads a cluster and proves its delivery.
+
+pub mod progress;
+pub mod report;
