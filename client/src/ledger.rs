@@ -28,7 +28,7 @@ mod judge;
 mod stamp;
 mod verdict;
 
-pub use stamp::{InvalidStamp, Stamp};
+pub use stamp::{InvalidStamp, Sent, Stamp, Stamped};
 pub use verdict::{Counts, Verdict};
 
 use verdict::{Findings, Violation};
@@ -219,8 +219,8 @@ impl Ledger {
             Content::Text(text) | Content::Action(text) => text.as_str(),
             Content::Opaque { .. } => "",
         };
-        let stamp = match Stamp::find(text) {
-            Ok(stamp) => stamp,
+        let stamp = match Stamp::find(text, room) {
+            Ok(stamped) => stamped.map(|stamped| stamped.stamp),
             Err(error) => {
                 self.report(Violation::Corrupted, room, cursor, error.to_string());
                 None

@@ -259,7 +259,8 @@ fn a_damaged_stamp_is_corruption() {
     use chat_protocol::{Nonce, SessionId};
     let mut play = Play::new(1);
     let reader = play.reader();
-    let text = stamp(1, 1).to_string().replace("1.1", "1.2");
+    let text = stamp(1, 1).text(&room(), Sent::default(), 0);
+    let text = text.replacen('A', "B", 1);
     let message = Message {
         author: Author {
             session: SessionId(1),

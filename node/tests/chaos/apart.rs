@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use chat_client::ledger::{ReaderId, Stamp};
+use chat_client::ledger::{ReaderId, Sent, Stamp};
 use chat_client::protocol::RoomName;
 use chat_client::{Event, PublishError};
 use rand::Rng;
@@ -95,8 +95,8 @@ impl Apart {
         self.shared.record.sent(&room, stamp);
         self.shared.lock().insert(number, room.clone());
         let say = Say {
+            text: stamp.text(&room, Sent::default(), Stamp::BYTES_MIN),
             room,
-            text: stamp.to_string(),
             number,
         };
         let line = serde_json::to_string(&say).expect("it is JSON");

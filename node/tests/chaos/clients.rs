@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_client::ledger::{ReaderId, Stamp};
+use chat_client::ledger::{ReaderId, Sent, Stamp};
 use chat_client::protocol::limits::HISTORY_LEN_MAX;
 use chat_client::protocol::{Cursor, ErrorCode, RoomName, Seq};
 use chat_client::{Client, Delivery, Events, RequestError, Room, Start, Trust};
@@ -262,15 +262,16 @@ pub(crate) fn publish(
     stamp: Stamp,
     rng: &mut StdRng,
 ) -> Option<impl Future<Output = ()> + use<>> {
-    let padding = "x".repeat(rng.random_range(0..200));
+    let bytes = rng.random_range(Stamp::BYTES_MIN..240);
     record.sent(room.name(), stamp);
-    let delivery: Delivery = match room.publish_text(&format!("{stamp} {padding}")) {
-        Ok(delivery) => delivery,
-        Err(error) => {
-            record.settled(room.name(), stamp, Err(error));
-            return None;
-        }
-    };
+    let delivery: Delivery =
+        match room.publish_text(&stamp.text(room.name(), Sent::default(), bytes)) {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                record.settled(room.name(), stamp, Err(error));
+                return None;
+            }
+        };
     let (record, room) = (record.clone(), room.name().clone());
     Some(async move {
         let fate = delivery.await;
@@ -331,7 +332,7 @@ impl Auditor {
             };
             surroundings.record.sent(room, stamp);
             let delivery = joined
-                .publish_text(&stamp.to_string())
+                .publish_text(&stamp.text(room, Sent::default(), Stamp::BYTES_MIN))
                 .expect("it is taken");
             let fate = delivery.await;
             if let Ok(cursor) = fate {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use chat_client::ledger::{self, Found, Ledger, ReaderId, Stamp};
+use chat_client::ledger::{self, Found, Ledger, ReaderId, Sent, Stamp};
 use chat_node::backplane::Draft;
 use chat_node::hub::{Hub, LaneAsk, Member};
 use chat_node::outlet::{ConnectionId, Joined, Opening, Outlet, Word};
@@ -378,6 +378,7 @@ impl Place {
         for one in self.waiting.iter_mut().filter(|one| !one.is_sent) {
             one.is_sent = true;
             self.owed += 1;
+            let text = one.stamp.text(&reading.name, Sent::default(), 0);
             let message = Message {
                 author: Author {
                     session: connection.member.session,
@@ -386,7 +387,7 @@ impl Place {
                 },
                 nonce: one.nonce,
                 at_ms: 0,
-                content: Content::Text(one.stamp.to_string().parse().expect("a text")),
+                content: Content::Text(text.parse().expect("a text")),
             };
             let draft = Draft {
                 session: connection.member.session,
@@ -425,7 +426,7 @@ impl Book {
                 frame => {
                     assert!(lane::is_entry(raw.kind), "{frame:?} on a lane");
                     counted.seq = counted.seq.next();
-                    ledger.entry(reader, name, *counted, found(&frame));
+                    ledger.entry(reader, name, *counted, found(&frame, name));
                 }
             }
         }
@@ -433,7 +434,7 @@ impl Book {
 }
 
 /// What an entry is to the ledger.
-pub fn found(entry: &LaneFrame) -> Found {
+pub fn found(entry: &LaneFrame, room: &RoomName) -> Found {
     let text = match entry {
         LaneFrame::Message(message) => match &message.content {
             Content::Text(text) => text.as_str(),
@@ -442,7 +443,9 @@ pub fn found(entry: &LaneFrame) -> Found {
         _ => "",
     };
     Found {
-        stamp: Stamp::find(text).expect("an undamaged stamp"),
+        stamp: Stamp::find(text, room)
+            .expect("an undamaged stamp")
+            .map(|stamped| stamped.stamp),
         hash: ledger::hash(entry),
     }
 }

@@ -320,7 +320,7 @@ impl World {
                         ledger.gap(reader, room, place);
                     }
                     after = place;
-                    ledger.entry(reader, room, place, person::found(&decoded(&frame)));
+                    ledger.entry(reader, room, place, person::found(&decoded(&frame), room));
                 }
                 ledger.end(reader, room);
             }
