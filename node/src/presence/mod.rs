@@ -269,17 +269,20 @@ impl Presence {
         Ok(())
     }
 
-    /// Compares what is believed with the leases and registries there are. Returns what people here
-    /// should be told.
+    /// Compares what is believed with the leases and registries there are. `tell` gets what people
+    /// here should be told, step by step: what was told stays told when a later step fails.
     ///
     /// # Errors
     /// When the backplane does not answer.
-    pub async fn compare(&self, backplane: &dyn Backplane) -> Result<Vec<Change>, ReadError> {
+    pub async fn compare(
+        &self,
+        backplane: &dyn Backplane,
+        tell: &impl Fn(Vec<Change>),
+    ) -> Result<(), ReadError> {
         let alive: HashSet<NodeId> = backplane.nodes().await?.into_iter().collect();
-        let mut changes = Vec::new();
         let known: Vec<NodeId> = lock(&self.peers).keys().copied().collect();
         for node in known.into_iter().filter(|node| !alive.contains(node)) {
-            changes.extend(self.forget(node));
+            tell(self.forget(node));
         }
         for node in alive.into_iter().filter(|node| *node != self.node) {
             let mut peers = lock(&self.peers);
@@ -287,25 +290,28 @@ impl Presence {
                 peer.is_stale |= peer.version.is_none();
             }
         }
-        changes.extend(self.read_stale(backplane).await?);
-        Ok(changes)
+        Ok(())
     }
 
-    /// Reads the registries that are known to have changed. Returns what people here should be
-    /// told.
+    /// Reads the registries that are known to have changed. `tell` gets what people here should be
+    /// told, registry by registry. One that cannot be read does not keep the others from it.
     ///
     /// # Errors
-    /// When the backplane does not answer.
-    pub async fn read_stale(&self, backplane: &dyn Backplane) -> Result<Vec<Change>, ReadError> {
+    /// When the backplane did not answer for one of them; the next call reads it.
+    pub async fn read_stale(
+        &self,
+        backplane: &dyn Backplane,
+        tell: &impl Fn(Vec<Change>),
+    ) -> Result<(), ReadError> {
         let stale: Vec<NodeId> = lock(&self.peers)
             .iter()
             .filter(|(_, peer)| peer.is_stale)
             .map(|(node, _)| *node)
             .collect();
-        let mut changes = Vec::new();
+        let mut outcome = Ok(());
         for node in stale {
-            match backplane.read_registry(node).await? {
-                Some(registry) => {
+            match backplane.read_registry(node).await {
+                Ok(Some(registry)) => {
                     let mut peers = lock(&self.peers);
                     let Some(peer) = peers.get_mut(&node) else {
                         continue;
@@ -313,12 +319,14 @@ impl Presence {
                     peer.version = Some(registry.version);
                     peer.is_stale = false;
                     drop(peers);
-                    changes.extend(lock(&self.view).replace_node(node, &registry));
+                    let changes = lock(&self.view).replace_node(node, &registry);
+                    tell(changes);
                 }
-                None => changes.extend(self.forget(node)),
+                Ok(None) => tell(self.forget(node)),
+                Err(error) => outcome = Err(error),
             }
         }
-        Ok(changes)
+        outcome
     }
 
     /// This node leaves: ends its lease.
@@ -427,12 +435,11 @@ pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(
                 presence.renew(backplane).await?;
                 renew_at = Instant::now() + pace.renew;
             }
-            tell(presence.read_stale(backplane).await?);
             if Instant::now() >= compare_at {
-                tell(presence.compare(backplane).await?);
+                presence.compare(backplane, &tell).await?;
                 compare_at = Instant::now() + pace.compare;
             }
-            Ok::<(), ReadError>(())
+            presence.read_stale(backplane, &tell).await
         }
         .await;
         if let Err(error) = outcome {
