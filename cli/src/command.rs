@@ -245,7 +245,7 @@ fn nearest(typed: &str) -> Option<&'static str> {
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour to make one word of the other.
-fn distance(typed: &[char], word: &str) -> usize {
+pub(crate) fn distance(typed: &[char], word: &str) -> usize {
     let word: Vec<char> = word.chars().collect();
     let mut before = vec![];
     let mut row: Vec<usize> = (0..=word.len()).collect();

@@ -21,6 +21,8 @@ pub enum Paint {
     Warning,
     /// Something went wrong.
     Error,
+    /// All is well.
+    Good,
 }
 
 /// Whether styles are written.
@@ -47,6 +49,7 @@ impl Palette {
             Paint::Notice => "1;37;44",
             Paint::Warning => "1;37;41",
             Paint::Error => "31",
+            Paint::Good => "32",
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }

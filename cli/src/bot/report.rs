@@ -9,6 +9,15 @@
 
 use serde::Serialize;
 
+pub mod csv;
+pub(crate) mod figure;
+pub mod html;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod schema;
+pub mod text;
+
 /// The report of one run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
