@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use chat_protocol::SessionId;
-use presence::seat::{LEASE, World};
+use presence::seat::{LEASE, Seat, World};
 use tokio::time;
 
 mod support;
@@ -42,6 +42,66 @@ async fn a_leave_is_told_although_the_backplane_fails_right_after() {
     assert_eq!(one.told(), ["-cy"]);
 }
 
+/// A backplane that lost its memory (FLUSHALL, a restart without persistence) makes nobody leave.
+#[tokio::test(start_paused = true)]
+async fn registrations_that_are_lost_are_made_again_and_nobody_is_told() {
+    let world = World::new();
+    let (one, two, three) = (
+        world.seat(1).await,
+        world.seat(2).await,
+        world.seat(3).await,
+    );
+    one.join(ANN, "ann");
+    two.join(BO, "bo");
+    three.join(CY, "cy");
+    time::sleep(SOON).await;
+    let seats = [&one, &two, &three];
+    let _ = seats.map(Seat::told);
+    // At all places between two heartbeats and two comparisons; of one node, of two, of all.
+    for round in 0..60 {
+        world.forget(&seats[..=round % 3]).await;
+        time::sleep(Duration::from_millis(730)).await;
+    }
+    time::sleep(LEASE * 2).await;
+    for seat in seats {
+        assert_eq!(seat.told(), [""; 0]);
+        assert_eq!(seat.members(), ["ann", "bo", "cy"]);
+    }
+    // It still works.
+    drop(two);
+    time::sleep(LEASE * 2).await;
+    assert_eq!(one.told(), ["-bo"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backplane_that_comes_back_empty_after_a_long_time_makes_nobody_leave() {
+    let world = World::new();
+    let (one, two) = (world.seat(1).await, world.seat(2).await);
+    let mut three = world.seat(3).await;
+    one.join(ANN, "ann");
+    two.join(BO, "bo");
+    three.join(CY, "cy");
+    time::sleep(SOON).await;
+    one.told();
+    two.told();
+    for seat in [&one, &two] {
+        seat.backplane.set_cut(true);
+    }
+    three.freeze();
+    world.forget(&[&one, &two, &three]).await;
+    time::sleep(LEASE * 3).await;
+    // They do not come back in the same moment.
+    one.backplane.set_cut(false);
+    time::sleep(SOON).await;
+    two.backplane.set_cut(false);
+    time::sleep(SOON * 4).await;
+    for seat in [&one, &two] {
+        assert_eq!(seat.told(), ["-cy"], "she died meanwhile");
+        assert_eq!(seat.members(), ["ann", "bo"]);
+    }
+}
+
+const ANN: SessionId = SessionId(1);
 const BO: SessionId = SessionId(2);
 const CY: SessionId = SessionId(3);
 

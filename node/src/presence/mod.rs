@@ -3,8 +3,9 @@
 //! Each node registers its sessions and their rooms in the backplane under its own lease, and
 //! tells the others about changes by gossip. Gossip may be lost: every heartbeat carries the
 //! version of the registry, and a node that sees another version than it has reads the registry.
-//! When a lease ends, everything its node said ends in one step. So presence is a hint that
-//! converges, and it never stands in the way of a message.
+//! When a lease ends and its node is not heard either, everything it said ends in one step; a
+//! backplane that only lost its memory makes nobody leave. So presence is a hint that converges, and
+//! it never stands in the way of a message.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +18,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+mod peers;
 pub mod view;
 
 use crate::backplane::{Backplane, Lease, NodeId, ReadError, RegistryChanges};
+use peers::Peers;
 use view::{Change, Fact, FactKey, View};
 
 /// What nodes know and say of each other.
@@ -31,7 +34,8 @@ pub struct Presence {
     view: Mutex<View>,
     /// Locked before `view` where both are.
     own: Mutex<Own>,
-    peers: Mutex<HashMap<NodeId, Peer>>,
+    /// Locked before `view` where both are, so that what a node said is believed in its order.
+    peers: Mutex<Peers>,
     /// Set when there is something to write or to read.
     changed: Notify,
 }
@@ -54,15 +58,6 @@ struct Own {
     changes: HashMap<FactKey, Option<Fact>>,
     /// Everything is to be written anew.
     reset: bool,
-}
-
-#[derive(Debug)]
-struct Peer {
-    card: Option<Card>,
-    /// Version of the registry as known here; `None` when it was never read.
-    version: Option<u64>,
-    /// Another version was seen.
-    is_stale: bool,
 }
 
 /// What nodes tell each other. Variants are only ever appended.
@@ -96,7 +91,7 @@ impl Presence {
                 changes: HashMap::new(),
                 reset: true,
             }),
-            peers: Mutex::default(),
+            peers: Mutex::new(Peers::new(lease)),
             changed: Notify::new(),
         }
     }
@@ -128,10 +123,9 @@ impl Presence {
     /// Where clients reach other nodes.
     #[must_use]
     pub fn other_nodes(&self) -> Vec<String> {
-        let peers = lock(&self.peers);
-        peers
-            .values()
-            .filter_map(|peer| Some(peer.card.as_ref()?.address.clone()))
+        lock(&self.peers)
+            .cards()
+            .map(|card| card.address.clone())
             .collect()
     }
 
@@ -144,7 +138,7 @@ impl Presence {
                 card,
             }) if node != self.node.0 => {
                 let mut peers = lock(&self.peers);
-                let Some(peer) = peer(&mut peers, NodeId(node)) else {
+                let Some(peer) = peers.hear(NodeId(node), Instant::now()) else {
                     return Vec::new();
                 };
                 if peer.card.is_none() {
@@ -152,7 +146,7 @@ impl Presence {
                 }
                 peer.card = Some(card);
                 if peer.version != Some(version) {
-                    peer.is_stale = true;
+                    peer.ask();
                     self.changed.notify_one();
                 }
                 Vec::new()
@@ -166,16 +160,15 @@ impl Presence {
             }) if node != self.node.0 => {
                 let node = NodeId(node);
                 let mut peers = lock(&self.peers);
-                let Some(peer) = peer(&mut peers, node) else {
+                let Some(peer) = peers.hear(node, Instant::now()) else {
                     return Vec::new();
                 };
                 if peer.version != Some(from) {
-                    peer.is_stale = true;
+                    peer.ask();
                     self.changed.notify_one();
                     return Vec::new();
                 }
                 peer.version = Some(version);
-                drop(peers);
                 let mut view = lock(&self.view);
                 let mut changes = Vec::new();
                 for (key, value) in set {
@@ -199,11 +192,13 @@ impl Presence {
         }
     }
 
-    /// Gossip may have been lost: what others registered is read again.
+    /// Gossip may have been lost: what others registered is read again, and that they were not heard
+    /// says nothing of them.
     pub fn on_missed(&self) {
-        lock(&self.peers)
-            .values_mut()
-            .for_each(|peer| peer.is_stale = true);
+        let mut peers = lock(&self.peers);
+        peers.ask_all();
+        peers.on_silence(Instant::now());
+        drop(peers);
         self.changed.notify_one();
     }
 
@@ -258,11 +253,11 @@ impl Presence {
             version,
             card: self.card.clone(),
         };
-        if backplane
+        let lease = backplane
             .renew(self.node, self.lease, encode(&heartbeat))
-            .await?
-            == Lease::Lost
-        {
+            .await
+            .inspect_err(|_| self.on_silence())?;
+        if lease == Lease::Lost {
             lock(&self.own).reset = true;
             self.write(backplane).await?;
         }
@@ -279,18 +274,32 @@ impl Presence {
         backplane: &dyn Backplane,
         tell: &impl Fn(Vec<Change>),
     ) -> Result<(), ReadError> {
-        let alive: HashSet<NodeId> = backplane.nodes().await?.into_iter().collect();
-        let known: Vec<NodeId> = lock(&self.peers).keys().copied().collect();
-        for node in known.into_iter().filter(|node| !alive.contains(node)) {
-            tell(self.forget(node));
+        let alive = backplane.nodes().await.inspect_err(|_| self.on_silence())?;
+        let alive: HashSet<NodeId> = alive.into_iter().collect();
+        if !alive.contains(&self.node) {
+            // Others look as well: the sooner this node is there again, the better.
+            self.renew(backplane).await?;
         }
-        for node in alive.into_iter().filter(|node| *node != self.node) {
-            let mut peers = lock(&self.peers);
-            if let Some(peer) = peer(&mut peers, node) {
-                peer.is_stale |= peer.version.is_none();
+        let now = Instant::now();
+        let known = lock(&self.peers).nodes();
+        for node in known.into_iter().filter(|node| !alive.contains(node)) {
+            if let Some(changes) = self.forget_unless_trusted(node, now) {
+                tell(changes);
             }
         }
+        let mut peers = lock(&self.peers);
+        for node in alive.into_iter().filter(|node| *node != self.node) {
+            peers.see(node, now);
+        }
         Ok(())
+    }
+
+    /// When [`compare`](Self::compare) should be called next, after it was at the given time.
+    fn compare_at(&self, compared_at: Instant, pace: Pace) -> Instant {
+        let by_rule = compared_at + pace.compare;
+        // At once when somebody's lease may have ended, and often as long as that is not clear.
+        let in_doubt = lock(&self.peers).doubt_at();
+        in_doubt.map_or(by_rule, |at| by_rule.min(at.max(compared_at + pace.doubt)))
     }
 
     /// Reads the registries that are known to have changed. `tell` gets what people here should be
@@ -303,26 +312,24 @@ impl Presence {
         backplane: &dyn Backplane,
         tell: &impl Fn(Vec<Change>),
     ) -> Result<(), ReadError> {
-        let stale: Vec<NodeId> = lock(&self.peers)
-            .iter()
-            .filter(|(_, peer)| peer.is_stale)
-            .map(|(node, _)| *node)
-            .collect();
+        let readings = lock(&self.peers).readings();
         let mut outcome = Ok(());
-        for node in stale {
-            match backplane.read_registry(node).await {
+        for reading in readings {
+            match backplane.read_registry(reading.node).await {
                 Ok(Some(registry)) => {
                     let mut peers = lock(&self.peers);
-                    let Some(peer) = peers.get_mut(&node) else {
-                        continue;
-                    };
-                    peer.version = Some(registry.version);
-                    peer.is_stale = false;
-                    drop(peers);
-                    let changes = lock(&self.view).replace_node(node, &registry);
-                    tell(changes);
+                    if peers.on_read(reading, registry.version) {
+                        let changes = lock(&self.view).replace_node(reading.node, &registry);
+                        drop(peers);
+                        tell(changes);
+                    }
                 }
-                Ok(None) => tell(self.forget(node)),
+                Ok(None) => {
+                    if let Some(changes) = self.forget_unless_trusted(reading.node, Instant::now())
+                    {
+                        tell(changes);
+                    }
+                }
                 Err(error) => outcome = Err(error),
             }
         }
@@ -339,8 +346,19 @@ impl Presence {
             .await
     }
 
+    /// Nothing can be heard at the moment.
+    fn on_silence(&self) {
+        lock(&self.peers).on_silence(Instant::now());
+    }
+
+    fn forget_unless_trusted(&self, node: NodeId, now: Instant) -> Option<Vec<Change>> {
+        let is_trusted = lock(&self.peers).is_trusted(node, now);
+        (!is_trusted).then(|| self.forget(node))
+    }
+
     fn forget(&self, node: NodeId) -> Vec<Change> {
-        if let Some(peer) = lock(&self.peers).remove(&node) {
+        let mut peers = lock(&self.peers);
+        if let Some(peer) = peers.remove(node) {
             let name = peer.card.map(|card| card.name.to_string());
             info!(
                 node = name.as_deref().unwrap_or("unknown"),
@@ -409,6 +427,8 @@ pub struct Pace {
     pub renew: Duration,
     /// Leases are compared so often.
     pub compare: Duration,
+    /// Leases are compared so often while one may have ended.
+    pub doubt: Duration,
 }
 
 impl Pace {
@@ -419,6 +439,7 @@ impl Pace {
             tick: Duration::from_millis(100),
             renew: lease / 4,
             compare: (lease / 5).max(Duration::from_millis(500)),
+            doubt: Duration::from_millis(250),
         }
     }
 }
@@ -427,7 +448,11 @@ impl Pace {
 /// what was not written is written by the next run.
 pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(Vec<Change>)) {
     let pace = Pace::of(presence.lease);
-    let (mut renew_at, mut compare_at) = (Instant::now(), Instant::now());
+    let mut renew_at = Instant::now();
+    let mut compared_at = None;
+    let compare_at = |compared_at: Option<Instant>| {
+        compared_at.map_or_else(Instant::now, |at| presence.compare_at(at, pace))
+    };
     loop {
         let outcome = async {
             presence.write(backplane).await?;
@@ -435,9 +460,9 @@ pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(
                 presence.renew(backplane).await?;
                 renew_at = Instant::now() + pace.renew;
             }
-            if Instant::now() >= compare_at {
+            if Instant::now() >= compare_at(compared_at) {
                 presence.compare(backplane, &tell).await?;
-                compare_at = Instant::now() + pace.compare;
+                compared_at = Some(Instant::now());
             }
             presence.read_stale(backplane, &tell).await
         }
@@ -449,20 +474,9 @@ pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(
         tokio::time::sleep(pace.tick).await;
         tokio::select! {
             () = presence.changed() => {}
-            () = tokio::time::sleep_until(renew_at.min(compare_at)) => {}
+            () = tokio::time::sleep_until(renew_at.min(compare_at(compared_at))) => {}
         }
     }
-}
-
-fn peer(peers: &mut HashMap<NodeId, Peer>, node: NodeId) -> Option<&mut Peer> {
-    if peers.len() >= PEERS_LEN_MAX && !peers.contains_key(&node) {
-        return None;
-    }
-    Some(peers.entry(node).or_insert(Peer {
-        card: None,
-        version: None,
-        is_stale: true,
-    }))
 }
 
 fn encode(gossip: &Gossip) -> Bytes {
@@ -478,6 +492,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Changes told by name; a node that changes more at once is read instead.
 const DELTA_LEN_MAX: usize = 1_000;
-
-/// Nodes a cluster may have; beyond, somebody writes nonsense.
-const PEERS_LEN_MAX: usize = 1_024;
