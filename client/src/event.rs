@@ -49,7 +49,8 @@ pub enum Event {
         cursor: Cursor,
         /// Who, when and what.
         message: Message,
-        /// Whether this client wrote it.
+        /// Whether this client wrote it. What somebody put into the log in its name, such as a copy
+        /// of one of its latest 256 messages there, is not its own.
         own: bool,
         /// Whether it was in the log before the room was joined, or rejoined.
         history: bool,

@@ -189,6 +189,13 @@ impl<T> Outgoing<T> {
         Ok(nonce)
     }
 
+    /// Whether this nonce was given to a message of the room, by this process or one before.
+    pub(crate) fn is_used(&self, room: LocalRoom, nonce: Nonce) -> bool {
+        self.rooms
+            .get(&room)
+            .map_or(nonce <= self.used, |queue| nonce < queue.next)
+    }
+
     /// Takes nothing more for the room.
     pub(crate) fn seal(&mut self, room: LocalRoom) {
         if let Some(queue) = self.rooms.get_mut(&room) {

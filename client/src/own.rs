@@ -1,4 +1,7 @@
-//! Whether acks and lanes agree on where this client's own messages stand. Pure.
+//! Where this client's own messages stand, by what acks and lanes tell. Pure.
+//!
+//! Whoever can write to a log can write entries with a client's session and nonce. Such entries must
+//! cost a client nothing: they are shown as not its own, and it goes on.
 
 use std::collections::VecDeque;
 
@@ -8,7 +11,22 @@ use thiserror::Error;
 /// Places of this session's latest messages in a room, as an ack or the lane told them first.
 #[derive(Debug, Default)]
 pub(crate) struct OwnPlaces {
-    places: VecDeque<(Nonce, Cursor)>,
+    places: VecDeque<Place>,
+    /// A disagreement was told: another connection does not mend a log, so there is no second time.
+    is_doubted: bool,
+}
+
+#[derive(Debug)]
+struct Place {
+    nonce: Nonce,
+    cursor: Cursor,
+    told_by: Teller,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Teller {
+    Ack,
+    Lane,
 }
 
 /// An ack and the lane, or two acks, put one message in two places of one epoch.
@@ -21,35 +39,78 @@ pub(crate) struct Disagreement {
 }
 
 impl OwnPlaces {
-    /// Takes note of a place. In another epoch a message may stand elsewhere: the log began anew.
-    pub(crate) fn on_place(&mut self, nonce: Nonce, cursor: Cursor) -> Result<(), Disagreement> {
-        let place = self
-            .places
-            .iter_mut()
-            .rev()
-            .find(|(known, _)| *known == nonce);
-        match place {
-            Some((_, before)) if before.epoch == cursor.epoch && *before != cursor => {
-                return Err(Disagreement {
-                    nonce,
-                    before: *before,
-                    now: cursor,
-                });
-            }
-            Some((_, before)) => *before = cursor,
-            None => {
-                if self.places.len() >= PLACES_LEN_MAX {
-                    self.places.pop_front();
-                }
-                self.places.push_back((nonce, cursor));
-            }
+    /// An ack told where a message stands.
+    ///
+    /// # Errors
+    /// When something else was told before, but for the first time only.
+    pub(crate) fn on_ack(&mut self, nonce: Nonce, cursor: Cursor) -> Result<(), Disagreement> {
+        match self.on_place(nonce, cursor, Teller::Ack) {
+            Some((before, _)) => self.doubt(nonce, before, cursor),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    /// The lane has an entry with this nonce: whether it is the message, and not a copy of it.
+    ///
+    /// # Errors
+    /// When an ack told of another place, but for the first time only.
+    pub(crate) fn on_entry(&mut self, nonce: Nonce, cursor: Cursor) -> Result<bool, Disagreement> {
+        match self.on_place(nonce, cursor, Teller::Lane) {
+            Some((before, Teller::Ack)) => self.doubt(nonce, before, cursor).map(|()| false),
+            // The log has it twice, for all its readers: nothing is wrong with the connection.
+            Some((_, Teller::Lane)) => Ok(false),
+            None => Ok(true),
+        }
     }
 
     /// Another session counts its nonces anew.
     pub(crate) fn clear(&mut self) {
-        self.places.clear();
+        *self = Self::default();
+    }
+
+    /// Takes note of a place; gives what was told before when that is another place of its epoch.
+    /// In another epoch a message may stand elsewhere: the log began anew.
+    fn on_place(
+        &mut self,
+        nonce: Nonce,
+        cursor: Cursor,
+        told_by: Teller,
+    ) -> Option<(Cursor, Teller)> {
+        let mut latest_first = self.places.iter_mut().rev();
+        match latest_first.find(|place| place.nonce == nonce) {
+            Some(place) if place.cursor == cursor => {
+                if told_by == Teller::Lane {
+                    place.told_by = Teller::Lane;
+                }
+                None
+            }
+            Some(place) if place.cursor.epoch == cursor.epoch => {
+                Some((place.cursor, place.told_by))
+            }
+            Some(place) => {
+                (place.cursor, place.told_by) = (cursor, told_by);
+                None
+            }
+            None => {
+                if self.places.len() >= PLACES_LEN_MAX {
+                    self.places.pop_front();
+                }
+                self.places.push_back(Place {
+                    nonce,
+                    cursor,
+                    told_by,
+                });
+                None
+            }
+        }
+    }
+
+    fn doubt(&mut self, nonce: Nonce, before: Cursor, now: Cursor) -> Result<(), Disagreement> {
+        if self.is_doubted {
+            return Ok(());
+        }
+        self.is_doubted = true;
+        Err(Disagreement { nonce, before, now })
     }
 }
 
@@ -62,29 +123,49 @@ mod tests {
 
     use super::*;
 
+    const ONE: Nonce = Nonce(1);
+
+    fn at(epoch: u64, seq: u64) -> Cursor {
+        Cursor::new(Epoch(epoch), Seq(seq))
+    }
+
     #[test]
     fn one_message_has_one_place_in_an_epoch() {
-        let at = |epoch, seq| Cursor::new(Epoch(epoch), Seq(seq));
         let mut own = OwnPlaces::default();
-        assert_eq!(own.on_place(Nonce(1), at(7, 10)), Ok(()));
-        assert_eq!(own.on_place(Nonce(1), at(7, 10)), Ok(()), "told twice");
-        let wrong = Disagreement {
-            nonce: Nonce(1),
-            before: at(7, 10),
-            now: at(7, 11),
-        };
-        assert_eq!(own.on_place(Nonce(1), at(7, 11)), Err(wrong));
+        assert_eq!(own.on_ack(ONE, at(7, 10)), Ok(()));
+        assert_eq!(own.on_entry(ONE, at(7, 10)), Ok(true));
+        assert_eq!(own.on_ack(ONE, at(7, 10)), Ok(()), "told twice");
+        assert_eq!(own.on_entry(ONE, at(7, 11)), Ok(false), "a copy");
         assert_eq!(
-            own.on_place(Nonce(1), at(8, 3)),
-            Ok(()),
+            own.on_entry(ONE, at(8, 3)),
+            Ok(true),
             "appended again in a new epoch"
         );
-        assert!(own.on_place(Nonce(1), at(8, 4)).is_err());
+        assert_eq!(own.on_entry(ONE, at(8, 4)), Ok(false));
         for nonce in 2..2_000 {
-            assert_eq!(own.on_place(Nonce(nonce), at(8, nonce + 10)), Ok(()));
+            assert_eq!(own.on_ack(Nonce(nonce), at(8, nonce + 10)), Ok(()));
         }
         assert_eq!(own.places.len(), PLACES_LEN_MAX);
         own.clear();
-        assert_eq!(own.on_place(Nonce(1_999), at(8, 5_000)), Ok(()));
+        assert_eq!(own.on_entry(Nonce(1_999), at(8, 5_000)), Ok(true));
+    }
+
+    #[test]
+    fn a_disagreement_is_told_once() {
+        let wrong = |before, now| Disagreement {
+            nonce: ONE,
+            before: at(7, before),
+            now: at(7, now),
+        };
+        let mut own = OwnPlaces::default();
+        assert_eq!(own.on_ack(ONE, at(7, 10)), Ok(()));
+        assert_eq!(own.on_entry(ONE, at(7, 9)), Err(wrong(10, 9)));
+        assert_eq!(own.on_entry(ONE, at(7, 9)), Ok(false), "it says so again");
+        assert_eq!(own.on_entry(ONE, at(7, 10)), Ok(true), "as acked");
+        own.clear();
+        assert_eq!(own.on_entry(ONE, at(7, 10)), Ok(true));
+        assert_eq!(own.on_ack(ONE, at(7, 11)), Err(wrong(10, 11)));
+        assert_eq!(own.on_ack(ONE, at(7, 11)), Ok(()));
+        assert_eq!(own.on_entry(ONE, at(7, 11)), Ok(false), "shown already");
     }
 }

@@ -117,7 +117,7 @@ impl Driver {
             return;
         };
         if let Some(entry) = self.rooms.get(&room) {
-            let agreed = lock(&entry.state.inner).own.on_place(ack.nonce, ack.cursor);
+            let agreed = lock(&entry.state.inner).own.on_ack(ack.nonce, ack.cursor);
             if let Err(disagreement) = agreed {
                 return self.on_fault(&disagreement.to_string(), now);
             }

@@ -275,10 +275,15 @@ impl LaneReader {
         entry: LaneFrame,
         history: bool,
     ) -> Result<Option<Event>, Stop> {
-        let (of_session, own) = self.is_own(&entry);
+        let (of_session, mut own) = self.is_own(&entry);
         if let Some(nonce) = of_session {
-            let agreed = lock(&ticket.room.inner).own.on_place(nonce, cursor);
-            agreed.map_err(|disagreement| own_fault(&disagreement))?;
+            own = lock(&self.shared.outgoing).is_used(ticket.room.local, nonce) && {
+                let told = lock(&ticket.room.inner).own.on_entry(nonce, cursor);
+                told.map_err(|disagreement| own_fault(&disagreement))?
+            };
+            if !own {
+                debug!(%nonce, %cursor, "an entry in this client's name that it did not write");
+            }
         }
         let name = &ticket.room.name;
         Ok(entry_event(name, cursor, entry, own, history))
