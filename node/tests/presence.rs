@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chat_protocol::SessionId;
 use presence::seat::{LEASE, Seat, World};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 mod support;
 
@@ -101,9 +101,67 @@ async fn a_backplane_that_comes_back_empty_after_a_long_time_makes_nobody_leave(
     }
 }
 
+/// Not before the lease could have ended, and at most a second after it must have.
+#[tokio::test(start_paused = true)]
+async fn the_members_of_a_dead_node_leave_when_its_lease_ends() {
+    let world = World::new();
+    let one = world.seat(1).await;
+    // Whose gossip never arrives here is found by comparing alone.
+    for is_deaf in [false, true] {
+        for round in 0..20 {
+            let mut two = world.seat(100 + round).await;
+            two.join(BO, "bo");
+            time::sleep(SOON + Duration::from_millis(170) * u32::try_from(round).unwrap()).await;
+            one.set_deaf(is_deaf);
+            time::sleep(LEASE * 2).await;
+            assert_eq!(one.told(), ["+bo"]);
+            two.freeze();
+            let died = Instant::now();
+            time::sleep(LEASE - SECOND * 2).await;
+            assert_eq!(one.told(), [""; 0], "its lease goes on");
+            while one.members() == ["bo"] {
+                time::sleep(Duration::from_millis(10)).await;
+            }
+            let after = died.elapsed();
+            assert!(after <= LEASE + SECOND, "{after:?}, deaf: {is_deaf}");
+            assert_eq!(one.told(), ["-bo"]);
+            one.set_deaf(false);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_that_was_lost_is_known_within_two_seconds() {
+    let world = World::new();
+    let (one, two) = (world.seat(1).await, world.seat(2).await);
+    time::sleep(SOON).await;
+    for round in 0..40 {
+        time::sleep(Duration::from_millis(130)).await;
+        one.set_deaf(true);
+        let said = Instant::now();
+        let (expected, members): (_, &[&str]) = if round % 2 == 0 {
+            two.join(BO, "bo");
+            ("+bo", &["bo"])
+        } else {
+            two.part(BO);
+            ("-bo", &[])
+        };
+        // It is said by then, and one heartbeat may be lost with it.
+        time::sleep(Duration::from_millis(150)).await;
+        one.set_deaf(false);
+        while one.members() != members {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(said.elapsed() <= SOON, "{:?}", said.elapsed());
+        assert_eq!(one.told(), [expected]);
+    }
+}
+
 const ANN: SessionId = SessionId(1);
 const BO: SessionId = SessionId(2);
 const CY: SessionId = SessionId(3);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// What is normal is believed everywhere by then.
 const SOON: Duration = Duration::from_secs(2);

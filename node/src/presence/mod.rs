@@ -437,8 +437,8 @@ impl Pace {
     pub fn of(lease: Duration) -> Self {
         Self {
             tick: Duration::from_millis(100),
-            renew: lease / 4,
-            compare: (lease / 5).max(Duration::from_millis(500)),
+            renew: (lease / 4).min(RENEW_MAX),
+            compare: (lease / 5).min(COMPARE_MAX),
             doubt: Duration::from_millis(250),
         }
     }
@@ -492,3 +492,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Changes told by name; a node that changes more at once is read instead.
 const DELTA_LEN_MAX: usize = 1_000;
+
+/// A heartbeat is what shows that gossip was lost, so this bounds how long a lost word stays unknown.
+/// It costs the backplane one short script call a second of each node, and each node one message of
+/// some 50 bytes a second of each other.
+const RENEW_MAX: Duration = Duration::from_secs(1);
+
+/// Nodes that are not heard are found by comparing: two calls.
+const COMPARE_MAX: Duration = Duration::from_secs(3);
