@@ -157,6 +157,48 @@ async fn a_word_that_was_lost_is_known_within_two_seconds() {
     }
 }
 
+/// Its clients may have died with it; who is alive comes back once.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_stopped_for_longer_than_its_lease_brings_back_no_ghosts() {
+    let world = World::new();
+    let one = world.seat(1).await;
+    let mut two = world.seat(2).await;
+    two.join(BO, "bo");
+    two.join(CY, "cy");
+    time::sleep(SOON).await;
+    one.told();
+    // Everybody is still believed.
+    two.freeze();
+    time::sleep(LEASE * 2 / 3).await;
+    two.thaw();
+    time::sleep(SOON).await;
+    assert_eq!(one.told(), [""; 0]);
+    two.freeze();
+    time::sleep(LEASE * 5 / 3).await;
+    assert_eq!(sorted(one.told()), ["-bo", "-cy"]);
+    two.thaw();
+    time::sleep(SOON).await;
+    assert_eq!(one.told(), [""; 0], "nothing says that they are alive");
+    two.join(ANN, "ann");
+    time::sleep(SOON).await;
+    assert_eq!(one.told(), ["+ann"], "she just came");
+    two.presence.prove([CY]);
+    two.join(CY, "cy");
+    time::sleep(SOON).await;
+    assert_eq!(one.told(), ["+cy"]);
+    // Also when everything is registered anew.
+    world.forget(&[&two]).await;
+    time::sleep(LEASE).await;
+    assert_eq!(one.told(), [""; 0]);
+    assert!(two.presence.withholding_since().is_some());
+    two.part(BO);
+    time::sleep(LEASE).await;
+    assert_eq!(one.told(), [""; 0], "his leave was told long ago");
+    assert_eq!(two.presence.withholding_since(), None);
+    assert_eq!(one.members(), ["ann", "cy"]);
+    assert_eq!(two.told(), ["+bo", "+cy", "+ann", "-bo"]);
+}
+
 const ANN: SessionId = SessionId(1);
 const BO: SessionId = SessionId(2);
 const CY: SessionId = SessionId(3);

@@ -69,6 +69,8 @@ impl Hub {
             let code = chat_protocol::CloseCode::Replaced;
             replaced.close(code, code.text());
         }
+        // It took a handshake to come here.
+        self.presence.prove([session]);
         self.tell(self.presence.assert(Fact::Session(session, name.clone())));
         let welcome = Welcome {
             minor: agreed_minor(hello.minor),

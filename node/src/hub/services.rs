@@ -179,9 +179,22 @@ impl Hub {
             for (session, room) in expired.rooms {
                 self.forget_membership(session, room);
             }
+            self.prove_sessions(Instant::now());
             if let Err(error) = self.claims.release(&*self.backplane).await {
                 debug!(%error, "names are given back later");
             }
+        }
+    }
+
+    /// After this process was stopped: a connection that lasts so long is one with somebody at its
+    /// other end. What waited to be read when it went on may be from somebody who is gone.
+    fn prove_sessions(&self, now: Instant) {
+        // Silence counts from the last packet, and once more from the first one sent after it.
+        let silence = self.settings.idle_timeout * 2 + SESSIONS_EVERY;
+        if let Some(woke_at) = self.presence.withholding_since()
+            && now.duration_since(woke_at) >= silence
+        {
+            self.presence.prove(self.sessions.attached());
         }
     }
 

@@ -189,6 +189,16 @@ impl Sessions {
             .collect()
     }
 
+    /// Sessions that have a connection.
+    #[must_use]
+    pub(super) fn attached(&self) -> Vec<SessionId> {
+        self.entries()
+            .iter()
+            .filter(|(_, entry)| matches!(entry.state, State::Attached(..)))
+            .map(|(session, _)| *session)
+            .collect()
+    }
+
     /// Takes out what had its time.
     #[must_use]
     pub(super) fn expire(&self, now: Instant, grace: Duration) -> Expired {

@@ -4,7 +4,8 @@
 //! tells the others about changes by gossip. Gossip may be lost: every heartbeat carries the
 //! version of the registry, and a node that sees another version than it has reads the registry.
 //! When a lease ends and its node is not heard either, everything it said ends in one step; a
-//! backplane that only lost its memory makes nobody leave. So presence is a hint that converges, and
+//! backplane that only lost its memory makes nobody leave, and a node that was stopped for longer
+//! than its lease says again only of those who are alive that they are there. So presence is a hint that converges, and
 //! it never stands in the way of a message.
 
 use std::collections::{HashMap, HashSet};
@@ -12,16 +13,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat_protocol::NodeName;
+use chat_protocol::{NodeName, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+mod own;
 mod peers;
 pub mod view;
 
 use crate::backplane::{Backplane, Lease, NodeId, ReadError, RegistryChanges};
+use own::Own;
 use peers::Peers;
 use view::{Change, Fact, FactKey, View};
 
@@ -47,17 +50,6 @@ pub struct Card {
     pub name: NodeName,
     /// Where clients reach it, as `host:port`.
     pub address: String,
-}
-
-/// What this node has to write.
-#[derive(Debug)]
-struct Own {
-    /// Version of the registry as written.
-    version: u64,
-    /// Changes since, by key; `None` removes.
-    changes: HashMap<FactKey, Option<Fact>>,
-    /// Everything is to be written anew.
-    reset: bool,
 }
 
 /// What nodes tell each other. Variants are only ever appended.
@@ -86,11 +78,7 @@ impl Presence {
             card,
             lease,
             view: Mutex::default(),
-            own: Mutex::new(Own {
-                version: 0,
-                changes: HashMap::new(),
-                reset: true,
-            }),
+            own: Mutex::new(Own::new(lease)),
             peers: Mutex::new(Peers::new(lease)),
             changed: Notify::new(),
         }
@@ -110,9 +98,35 @@ impl Presence {
     pub fn retract(&self, key: FactKey) -> Vec<Change> {
         let mut own = lock(&self.own);
         let changes = lock(&self.view).retract(self.node, &key);
+        if let FactKey::Session(session) = key {
+            // What is not known to be alive is gone, too.
+            let _ = own.prove(session);
+        }
         own.changes.insert(key, None);
         self.changed.notify_one();
         changes
+    }
+
+    /// Sessions of this node are known to be alive. Those that were withheld since
+    /// [`withholding_since`](Self::withholding_since) are told to others; of the rest nothing changes.
+    pub fn prove(&self, sessions: impl IntoIterator<Item = SessionId>) {
+        let mut own = lock(&self.own);
+        self.note_running(&mut own);
+        for session in sessions {
+            if own.prove(session) {
+                let facts = lock(&self.view).facts_of(self.node, session);
+                own.changes
+                    .extend(facts.into_iter().map(|fact| (fact.key(), Some(fact))));
+            }
+        }
+        drop(own);
+        self.changed.notify_one();
+    }
+
+    /// When this node's process went on after it was stopped for longer than its lease, if some of
+    /// its sessions from before are not known to be alive yet. Others are not told of these.
+    pub fn withholding_since(&self) -> Option<Instant> {
+        lock(&self.own).withholding_since()
     }
 
     /// What is believed now. Hold it for a few steps only.
@@ -217,16 +231,14 @@ impl Presence {
                 return Ok(());
             };
             let gossip = self.delta(&changes, from);
+            let asked_at = Instant::now();
             match backplane
                 .write_registry(self.node, self.lease, &changes, gossip)
                 .await
             {
-                Ok(Lease::Kept) => lock(&self.own).version = changes.version,
-                Ok(Lease::Lost) => {
-                    warn!("the lease had ended; everything is registered anew");
-                    let mut own = lock(&self.own);
-                    own.version = changes.version;
-                    own.reset = true;
+                Ok(lease) => {
+                    lock(&self.own).version = changes.version;
+                    self.on_lease(lease, asked_at);
                 }
                 Err(error) => {
                     let mut own = lock(&self.own);
@@ -247,6 +259,7 @@ impl Presence {
     /// # Errors
     /// When the backplane does not answer.
     pub async fn renew(&self, backplane: &dyn Backplane) -> Result<(), ReadError> {
+        let asked_at = Instant::now();
         let version = lock(&self.own).version;
         let heartbeat = Gossip::Heartbeat {
             node: self.node.0,
@@ -257,11 +270,8 @@ impl Presence {
             .renew(self.node, self.lease, encode(&heartbeat))
             .await
             .inspect_err(|_| self.on_silence())?;
-        if lease == Lease::Lost {
-            lock(&self.own).reset = true;
-            self.write(backplane).await?;
-        }
-        Ok(())
+        self.on_lease(lease, asked_at);
+        self.write(backplane).await
     }
 
     /// Compares what is believed with the leases and registries there are. `tell` gets what people
@@ -346,6 +356,38 @@ impl Presence {
             .await
     }
 
+    /// The process runs: to be said much more often than the lease is long.
+    fn on_running(&self) {
+        self.note_running(&mut lock(&self.own));
+    }
+
+    fn note_running(&self, own: &mut Own) {
+        own.on_running(Instant::now(), || {
+            let view = lock(&self.view);
+            let session = |fact: &Fact| match fact {
+                Fact::Session(session, _) => Some(*session),
+                Fact::Member(..) => None,
+            };
+            view.facts(self.node).filter_map(session).collect()
+        });
+    }
+
+    fn on_lease(&self, lease: Lease, asked_at: Instant) {
+        let mut own = lock(&self.own);
+        self.note_running(&mut own);
+        let withheld = own.on_lease(lease, asked_at, Instant::now());
+        drop(own);
+        if let Some(sessions) = withheld {
+            warn!(
+                sessions,
+                "this process was stopped for longer than its lease; its sessions are registered \
+                 anew as they are known to be alive"
+            );
+        } else if lease == Lease::Lost {
+            warn!("the lease had ended; everything is registered anew");
+        }
+    }
+
     /// Nothing can be heard at the moment.
     fn on_silence(&self) {
         lock(&self.peers).on_silence(Instant::now());
@@ -376,7 +418,6 @@ impl Presence {
         let taken = std::mem::take(&mut own.changes);
         let reset = std::mem::take(&mut own.reset);
         let from = own.version;
-        drop(own);
         let mut changes = RegistryChanges {
             reset,
             version: from + 1,
@@ -384,13 +425,18 @@ impl Presence {
             remove: Vec::new(),
         };
         if reset {
+            let view = lock(&self.view);
+            let facts = view.facts(self.node);
+            let may_write = |fact: &&Fact| own.may_write(fact.key().session());
             changes
                 .set
-                .extend(lock(&self.view).facts(self.node).map(Fact::to_entry));
+                .extend(facts.filter(may_write).map(Fact::to_entry));
         } else {
             for (key, fact) in &taken {
                 match fact {
-                    Some(fact) => changes.set.push(fact.to_entry()),
+                    Some(fact) if own.may_write(key.session()) => changes.set.push(fact.to_entry()),
+                    // It is written once the session is known to be alive.
+                    Some(_) => {}
                     None => changes.remove.push(key.to_bytes()),
                 }
             }
@@ -448,6 +494,22 @@ impl Pace {
 /// what was not written is written by the next run.
 pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(Vec<Change>)) {
     let pace = Pace::of(presence.lease);
+    let watch = async {
+        loop {
+            presence.on_running();
+            tokio::time::sleep(RUNNING_EVERY).await;
+        }
+    };
+    // In this order: after a stop, first that it was one.
+    tokio::join!(watch, take_turns(presence, backplane, tell, pace));
+}
+
+async fn take_turns(
+    presence: &Presence,
+    backplane: &dyn Backplane,
+    tell: impl Fn(Vec<Change>),
+    pace: Pace,
+) {
     let mut renew_at = Instant::now();
     let mut compared_at = None;
     let compare_at = |compared_at: Option<Instant>| {
@@ -500,3 +562,6 @@ const RENEW_MAX: Duration = Duration::from_secs(1);
 
 /// Nodes that are not heard are found by comparing: two calls.
 const COMPARE_MAX: Duration = Duration::from_secs(3);
+
+/// Often enough that a busy machine is not taken for a stop of half a lease.
+const RUNNING_EVERY: Duration = Duration::from_millis(250);

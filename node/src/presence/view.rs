@@ -66,6 +66,14 @@ impl Fact {
 }
 
 impl FactKey {
+    /// Which session it is about.
+    #[must_use]
+    pub fn session(&self) -> SessionId {
+        match self {
+            Self::Session(session) | Self::Member(session, _) => *session,
+        }
+    }
+
     /// As the backplane keeps it.
     ///
     /// # Panics
@@ -179,6 +187,21 @@ impl View {
     /// Everything `node` said, for writing it anew.
     pub fn facts(&self, node: NodeId) -> impl Iterator<Item = &Fact> + '_ {
         self.nodes.get(&node).into_iter().flat_map(HashMap::values)
+    }
+
+    /// What `node` said of one session.
+    #[must_use]
+    pub fn facts_of(&self, node: NodeId, session: SessionId) -> Vec<Fact> {
+        let Some(view) = self.sessions.get(&session) else {
+            return Vec::new();
+        };
+        let rooms = view.rooms.keys().cloned();
+        let keys = rooms.map(|room| FactKey::Member(session, room));
+        let facts = self.nodes.get(&node);
+        std::iter::once(FactKey::Session(session))
+            .chain(keys)
+            .filter_map(|key| facts?.get(&key).cloned())
+            .collect()
     }
 
     /// Members of a room.
