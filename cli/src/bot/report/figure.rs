@@ -104,12 +104,13 @@ pub(crate) fn three_digits(value: f64) -> String {
     }
 }
 
+/// Without what is behind the point.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "callers pass no negative numbers, and the cast saturates"
 )]
-const fn whole(value: f64) -> u64 {
+pub(crate) const fn whole(value: f64) -> u64 {
     value as u64
 }
 

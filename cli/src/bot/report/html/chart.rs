@@ -74,7 +74,11 @@ impl Display for Lines<'_> {
 }
 
 impl Lines<'_> {
+    /// What the lines are, unless there is only one: its heading says it.
     fn legend(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        if self.series.len() == 1 {
+            return Ok(());
+        }
         out.write_str("<ul class=\"legend\">")?;
         for Series { name, style, .. } in self.series {
             write!(
@@ -99,40 +103,54 @@ impl Lines<'_> {
     }
 
     fn scale(&self) -> Scale {
-        let all = || {
-            self.timeline.iter().flat_map(|interval| {
-                self.series
-                    .iter()
-                    .map(move |series| (interval, (series.of)(interval)))
-            })
-        };
+        let series = self.series.iter();
+        let values = series.flat_map(|series| self.points(series, POINTS_MAX));
+        let values = values.map(|point| point.value);
         match self.values {
-            Values::Time => Scale::log(all().map(|(_, value)| value)),
-            Values::Rate | Values::Level => Scale::linear(
-                all()
-                    .map(|(interval, value)| self.value(interval, value))
-                    .fold(0.0, f64::max),
-            ),
+            Values::Time => Scale::log(values.map(figure::whole)),
+            Values::Rate | Values::Level => Scale::linear(values.fold(0.0, f64::max)),
         }
     }
 
-    fn value(&self, interval: &Interval, value: u64) -> f64 {
+    /// At most so many points of a line: intervals are merged when there are more.
+    fn points<'b>(
+        &'b self,
+        series: &'b Series,
+        points_max: usize,
+    ) -> impl Iterator<Item = Point> + 'b {
+        let parts = self.timeline.chunks(merged_len(self.timeline, points_max));
+        parts.map(|part| Point {
+            start: bounds(&part[0]).0,
+            end: bounds(&part[part.len() - 1]).1,
+            value: self.merged(part, series),
+        })
+    }
+
+    /// Of some intervals: their mean rate, their last level, their worst time.
+    fn merged(&self, part: &[Interval], series: &Series) -> f64 {
+        let mut values = part.iter().map(series.of);
         match self.values {
-            Values::Rate if interval.length_s > 0.0 => float(value) / interval.length_s,
-            Values::Rate => 0.0,
-            Values::Level | Values::Time => float(value),
+            Values::Rate => {
+                let length_s: f64 = part.iter().map(|interval| interval.length_s).sum();
+                let sum = values.fold(0_u64, u64::saturating_add);
+                if length_s > 0.0 {
+                    float(sum) / length_s
+                } else {
+                    0.0
+                }
+            }
+            Values::Level => float(values.next_back().unwrap_or(0)),
+            Values::Time => float(values.max().unwrap_or(0)),
         }
     }
 
     fn path(&self, series: &Series, plot: &Plot, across: &Scale, up: &Scale) -> String {
         let mut path = String::new();
-        // Places of the part of the line that is being drawn, and the interval it began with.
+        // Places of the part of the line that is being drawn, and of the interval it began with.
         let mut part: Vec<(f64, f64)> = vec![];
         let mut first = (0.0, 0.0);
-        for interval in self.timeline {
-            let (start, end) = bounds(interval);
-            let value = self.value(interval, (series.of)(interval));
-            let place = |moment| across.place(moment).map(|place| plot.x(place));
+        let place = |moment| across.place(moment).map(|place| plot.x(place));
+        for Point { start, end, value } in self.points(series, POINTS_MAX) {
             match (place((start + end) / 2.0), up.place(value)) {
                 (Some(x), Some(y)) => {
                     if part.is_empty() {
@@ -149,8 +167,7 @@ impl Lines<'_> {
 
     /// What happened when, shown under the pointer.
     fn strips(&self, out: &mut Formatter<'_>, plot: &Plot, across: &Scale) -> fmt::Result {
-        let strip_len = self.timeline.len().div_ceil(STRIPS_MAX).max(1);
-        for strip in self.timeline.chunks(strip_len) {
+        for strip in self.timeline.chunks(merged_len(self.timeline, STRIPS_MAX)) {
             let (start, end) = (bounds(&strip[0]).0, bounds(&strip[strip.len() - 1]).1);
             let place = |moment| across.place(moment).map(|place| plot.x(place));
             let (Some(left), Some(right)) = (place(start), place(end)) else {
@@ -164,33 +181,38 @@ impl Lines<'_> {
                 plot.height - TOP - BOTTOM
             )?;
             for series in self.series {
-                let shown = self.summed(strip, series);
+                let value = self.merged(strip, series);
+                let shown = match self.values {
+                    Values::Rate => figure::rate(value),
+                    Values::Level => figure::count(figure::whole(value)),
+                    Values::Time if value > 0.0 => figure::duration(figure::whole(value)),
+                    Values::Time => figure::NOTHING.to_owned(),
+                };
                 write!(out, "\n{}: {shown}", series.name)?;
             }
             out.write_str("</title></rect>")?;
         }
         Ok(())
     }
+}
 
-    /// Of some intervals: their mean rate, their last level, their worst time.
-    fn summed(&self, strip: &[Interval], series: &Series) -> String {
-        let mut values = strip.iter().map(series.of);
-        match self.values {
-            Values::Rate => {
-                let length_s: f64 = strip.iter().map(|interval| interval.length_s).sum();
-                let sum = values.fold(0_u64, u64::saturating_add);
-                figure::rate(if length_s > 0.0 {
-                    float(sum) / length_s
-                } else {
-                    0.0
-                })
-            }
-            Values::Level => figure::count(values.next_back().unwrap_or(0)),
-            Values::Time => match values.max().unwrap_or(0) {
-                0 => figure::NOTHING.to_owned(),
-                worst => figure::duration(worst),
-            },
-        }
+/// A part of a line.
+struct Point {
+    /// When it began, and when it ended.
+    start: f64,
+    end: f64,
+    value: f64,
+}
+
+/// How many intervals are one point of a chart.
+pub(super) const fn intervals_per_point(timeline: &[Interval]) -> usize {
+    merged_len(timeline, POINTS_MAX)
+}
+
+const fn merged_len(timeline: &[Interval], parts_max: usize) -> usize {
+    match timeline.len() {
+        0 => 1,
+        len => len.div_ceil(parts_max),
     }
 }
 
@@ -400,5 +422,7 @@ const TOP: f64 = 8.0;
 const BOTTOM: f64 = 24.0;
 /// Height of a distribution.
 const ROW: f64 = 26.0;
+/// More would run into each other, and hide what they show.
+const POINTS_MAX: usize = 400;
 /// More would be narrower than a pointer can tell apart, and make the page large.
 const STRIPS_MAX: usize = 180;

@@ -20,7 +20,7 @@ impl Scale {
         } else {
             1.0
         };
-        let step = round_step(max / 4.0).max(0.001);
+        let step = round_step(max / 5.0).max(0.001);
         let mut ticks = vec![];
         for index in 0..TICKS_MAX {
             let value = f64::from(index) * step;
@@ -182,13 +182,13 @@ mod tests {
     #[test]
     fn a_linear_axis_has_a_few_round_numbers_and_ends_above_all_values() {
         for (max, expected) in [
-            (0.0, vec!["0", "0.5", "1"]),
-            (f64::NAN, vec!["0", "0.5", "1"]),
-            (1.0, vec!["0", "0.5", "1"]),
+            (0.0, vec!["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+            (f64::NAN, vec!["0", "0.2", "0.4", "0.6", "0.8", "1"]),
+            (1.0, vec!["0", "0.2", "0.4", "0.6", "0.8", "1"]),
             (7.0, vec!["0", "2", "4", "6", "8"]),
             (2_000.0, vec!["0", "500", "1,000", "1,500", "2,000"]),
             (12_000.0, vec!["0", "5k", "10k", "15k"]),
-            (40_250.0, vec!["0", "20k", "40k", "60k"]),
+            (40_250.0, vec!["0", "10k", "20k", "30k", "40k", "50k"]),
             (8e6, vec!["0", "2,000k", "4,000k", "6,000k", "8,000k"]),
         ] {
             let scale = Scale::linear(max);
