@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::text::{LIMITED, LIMITED_WHY, headline};
+use super::text::{LIMITED, LIMITED_WHY, failed_asserts, headline};
 use super::{Ended, Report, Trust, Verdict, figure};
 
 mod chart;
@@ -71,7 +71,9 @@ impl Page<'_> {
     fn verdict(&self, out: &mut Formatter<'_>) -> fmt::Result {
         let run = &self.report.run;
         writeln!(out, "<p class=\"headline\">{}</p>", headline(self.report))?;
-        list(out, "reasons", &self.report.reasons)?;
+        let failed = failed_asserts(self.report);
+        let reasons: Vec<String> = self.report.reasons.iter().cloned().chain(failed).collect();
+        list(out, "reasons", &reasons)?;
         writeln!(
             out,
             "<p class=\"quiet\">{}: {} ({}) in {}, seed {}. Connect {}, load {}, drain {}{}. \

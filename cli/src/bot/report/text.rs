@@ -55,7 +55,14 @@ impl Text<'_> {
         for reason in report.reasons.iter().take(REASONS_MAX) {
             wrapped(out, INDENT, reason)?;
         }
-        more(out, INDENT, report.reasons.len(), REASONS_MAX)
+        more(out, INDENT, report.reasons.len(), REASONS_MAX)?;
+        match failed_asserts(report) {
+            Some(failed) => {
+                let failed = self.palette.paint(Paint::Error, &failed);
+                writeln!(out, "{INDENT}{failed}")
+            }
+            None => Ok(()),
+        }
     }
 
     fn run(&self, out: &mut Formatter<'_>) -> fmt::Result {
@@ -361,6 +368,16 @@ pub(crate) fn headline(report: &Report) -> String {
     line
 }
 
+/// That asserts failed: whatever the verdict, the program does not end well then.
+pub(crate) fn failed_asserts(report: &Report) -> Option<String> {
+    let asserts = &report.asserts;
+    let failed = asserts.iter().filter(|assert| !assert.passed).count();
+    (failed > 0).then(|| {
+        let all = figure::counted(asserts.len() as u64, "assert", "asserts");
+        format!("{failed} of {all} failed")
+    })
+}
+
 /// The points of a distribution that are shown, under [`POINTS`].
 const fn points(summary: &Summary) -> [u64; POINTS.len()] {
     [
@@ -483,7 +500,7 @@ mod tests {
 FAIL  120,034 sent, 2,400,677 of 2,400,680 delivered, 3 lost, 1 duplicated, 2 out of order, 6
       corrupted, 7 invented, 8 disagreed
       3 messages that were acked never reached a reader
-      1 assert failed
+      1 of 2 asserts failed
 
 ";
         assert!(report.starts_with(beginning), "{report}");
@@ -497,6 +514,15 @@ FAIL  120,034 sent, 2,400,677 of 2,400,680 delivered, 3 lost, 1 duplicated, 2 ou
             assert!(report.contains(part), "{part:?} is not in\n{report}");
         }
         assert!(!text(&sample::passed()).contains("LIMITED"));
+        let mut passed = sample::passed();
+        passed.asserts[0].passed = false;
+        let report = text(&passed);
+        let second = report.lines().nth(1);
+        assert_eq!(
+            second,
+            Some("      1 of 1 assert failed"),
+            "although it passed"
+        );
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn the_page_says_what_the_report_says() {
     }
     for part in [
         "<header class=\"fail\">\n<p class=\"badge\">FAIL</p>",
-        "<li>1 assert failed</li>",
+        "<li>1 of 2 asserts failed</li>",
         "<strong>results limited by this client</strong>",
         "<dt>lost</dt><dd class=\"no\">3</dd>",
         "<li>bot-3 in room-7: 41 never came</li>",
