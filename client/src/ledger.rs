@@ -6,8 +6,19 @@
 //! twice, no reader has a silent hole or a repeat, all read the same, a sender's messages keep their
 //! order, and in the end every reader is where the log is.
 //!
-//! Pure: it reads no clock and sends nothing. It keeps everything it was told (about 200 bytes a
-//! message), so a run is bounded by its length.
+//! Pure: it reads no clock and sends nothing.
+//!
+//! # How it counts
+//! Each reader is laid beside the log for itself (`reader`), so that a fault of its lane is counted
+//! once, in deliveries: one entry dropped is one `lost`, one repeated is one `duplicated`, two swapped
+//! are one `reordered`, one altered is one `corrupted`, one that nobody sent is one `invented`. Where
+//! entries stand is known from acks; a reader's own count is only a hint, as entries carry no seq.
+//! What readers found at a place is compared too (`disagreed`), and the log that comes of all that is
+//! judged for itself (`judge`): messages in it twice, or in another order than they were sent.
+//!
+//! # Memory
+//! Told nothing else, it keeps everything. [`Ledger::settle`], called about once a second, folds what
+//! can no longer change into the counts and forgets it. See there for what bounds it.
 //!
 //! # What a new epoch excuses
 //! A log that lost its memory goes on in a new epoch. Messages acked in an epoch that is gone may be
@@ -15,30 +26,41 @@
 //! is excused within an epoch, nor up to the place where a reader went from one epoch to the next
 //! without being told of a gap.
 
-use std::collections::hash_map::{DefaultHasher, Entry};
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{Hash, Hasher};
+use std::collections::HashMap;
 
 use chat_protocol::lane::{LaneFrame, Message};
-use chat_protocol::{Content, Cursor, Epoch, Frame, RoomName, Seq};
+use chat_protocol::{Content, Cursor, Epoch, RoomName};
 
 use crate::event::Event;
 
+mod book;
+mod hash;
 mod judge;
+mod log;
+mod ranges;
+mod reader;
+mod room;
 mod stamp;
 mod verdict;
 
+pub use hash::hash;
 pub use stamp::{InvalidStamp, Sent, Stamp, Stamped};
 pub use verdict::{Counts, Verdict};
 
+use reader::{Item, Kind};
+use room::RoomLedger;
 use verdict::{Findings, Violation};
 
-/// Everything that was sent, acked and read. See the module.
-#[derive(Debug, Default)]
+/// What was sent, acked and read, as far as it is not settled, and what was found. See the module.
+#[derive(Debug)]
 pub struct Ledger {
     rooms: HashMap<RoomName, RoomLedger>,
     readers: u32,
     findings: Findings,
+    window: usize,
+    /// Places that are kept of each room for those who read history.
+    history: usize,
+    settles: u32,
 }
 
 /// One of those who read: all events of one [`Events`](crate::Events), or of one reader without it.
@@ -46,7 +68,7 @@ pub struct Ledger {
 pub struct ReaderId(u32);
 
 /// What a reader found at a place.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Found {
     /// The message's stamp; `None` for an entry that is no message of ours.
     pub stamp: Option<Stamp>,
@@ -54,17 +76,17 @@ pub struct Found {
     pub hash: u64,
 }
 
-#[derive(Debug, Default)]
-struct RoomLedger {
-    sent: HashMap<Stamp, Option<Cursor>>,
-    /// The last ack that was told.
-    last_acked: Option<Cursor>,
-    /// Where the log ends, if that was told.
-    head: Option<Cursor>,
-    epochs: BTreeMap<Epoch, BTreeMap<Seq, Found>>,
-    /// Readers went from the first epoch to the second without a gap; the highest seq they had then.
-    seams: HashMap<(Epoch, Epoch), Seq>,
-    readers: HashMap<ReaderId, Cursor>,
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            rooms: HashMap::new(),
+            readers: 0,
+            findings: Findings::default(),
+            window: WINDOW_DEFAULT,
+            history: HISTORY_LEN,
+            settles: 0,
+        }
+    }
 }
 
 impl Ledger {
@@ -74,30 +96,36 @@ impl Ledger {
         Self::default()
     }
 
+    /// The same, but [`Self::settle`] bounds what is held to about so many entries, over all rooms.
+    /// An entry takes about 100 bytes. Default: [`WINDOW_DEFAULT`].
+    #[must_use]
+    pub fn with_window(mut self, entries: usize) -> Self {
+        self.window = entries;
+        self
+    }
+
     /// A message is about to be published.
     pub fn sent(&mut self, room: &RoomName, stamp: Stamp) {
         self.findings.counts.sent += 1;
-        self.room(room).sent.entry(stamp).or_insert(None);
+        self.room(room).book.sent(stamp);
     }
 
     /// A message was acked.
     pub fn acked(&mut self, room: &RoomName, stamp: Stamp, cursor: Cursor) {
-        let ledger = self.room(room);
-        ledger.last_acked = Some(cursor);
-        let known = match ledger.sent.entry(stamp) {
-            Entry::Occupied(sent) => sent.into_mut(),
-            Entry::Vacant(_) => {
-                return self.report(Violation::Invented, room, cursor, stamp.to_string());
-            }
-        };
-        match known.replace(cursor) {
-            None => self.findings.counts.acked += 1,
-            Some(before) if before == cursor => {}
-            Some(before) => {
-                let text = format!("{stamp} was acked at {before} before");
-                self.report(Violation::Disagreed, room, cursor, text);
-            }
-        }
+        let (ledger, findings) = self.parts(room);
+        ledger.book.acked(stamp, cursor, room, findings);
+    }
+
+    /// A node refused a message for good: it is in no log. Whoever reads it reads what is invented.
+    pub fn refused(&mut self, room: &RoomName, stamp: Stamp) {
+        let is_open = self.room(room).book.refused(stamp);
+        self.findings.counts.refused += u64::from(is_open);
+    }
+
+    /// Nobody will tell the fate of a message: it may be in the log, once. What is not told keeps the
+    /// ledger waiting, and what was read after it in memory, up to the window.
+    pub fn given_up(&mut self, room: &RoomName, stamp: Stamp) {
+        self.room(room).book.given_up(stamp);
     }
 
     /// One more who reads. A reader that comes back with a stored cursor is the same one.
@@ -141,24 +169,24 @@ impl Ledger {
 
     /// Where a room's log ends in the end, by somebody who knows. Without it the last ack counts.
     pub fn head(&mut self, room: &RoomName, head: Cursor) {
-        self.room(room).head = Some(head);
+        self.room(room).book.head = Some(head);
     }
 
     /// A reader starts to read a room after this place.
     pub fn start(&mut self, reader: ReaderId, room: &RoomName, after: Cursor) {
-        self.room(room).readers.insert(reader, after);
+        self.tell(reader, room, Some(after), Item::Start(after));
     }
 
     /// A reader leaves a room: it need not reach the head any more.
     pub fn end(&mut self, reader: ReaderId, room: &RoomName) {
-        self.room(room).readers.remove(&reader);
+        self.tell(reader, room, None, Item::End);
     }
 
     /// A reader was told that what is before `next` cannot be had.
     pub fn gap(&mut self, reader: ReaderId, room: &RoomName, next: Cursor) {
         self.findings.counts.gaps += 1;
         let after = Cursor::new(next.epoch, next.seq.minus(1));
-        let before = self.room(room).readers.insert(reader, after);
+        let before = self.tell(reader, room, Some(after), Item::Gap(next));
         if let Some(before) = before
             && before.epoch == next.epoch
             && before.seq > after.seq
@@ -170,64 +198,83 @@ impl Ledger {
 
     /// A reader was told that its log is of another epoch from here on, and goes on as it was.
     pub fn seam(&mut self, reader: ReaderId, room: &RoomName, epoch: Epoch) {
-        if let Some(before) = self.room(room).readers.get(&reader).copied() {
-            self.cross(reader, room, before, epoch);
-        }
+        let settles = self.settles;
+        let (ledger, findings) = self.parts(room);
+        ledger.seam(reader, room, epoch, findings, settles);
     }
 
     /// A reader was given an entry.
     pub fn entry(&mut self, reader: ReaderId, room: &RoomName, cursor: Cursor, found: Found) {
-        self.findings.counts.read += 1;
-        let Some(before) = self.room(room).readers.get(&reader).copied() else {
-            let text = "an entry before the room was joined".to_owned();
-            return self.report(Violation::Hole, room, cursor, text);
-        };
-        if cursor.epoch != before.epoch {
-            self.cross(reader, room, before, cursor.epoch);
+        self.read(reader, room, cursor, found, Kind::Whole);
+    }
+
+    /// Folds what can no longer change into the counts, and forgets it. Cheap enough to be called
+    /// about once a second.
+    ///
+    /// What can no longer change is what every reader in the room is past, when the acks of all that
+    /// was read there have come. The last thousand places of a room are kept beyond that, for those
+    /// who read history. When all rooms together hold more than the window
+    /// ([`Self::with_window`]), rooms above their share of it give up their oldest entries although
+    /// somebody waits for them: a reader who reads there later is only checked for its checksums,
+    /// which [`Counts::unjudged_deliveries`] tells, and nothing that is kept of it is a violation.
+    ///
+    /// The verdict is the same whether or not it is called, as long as the window is not exceeded and
+    /// acks come within a second call.
+    pub fn settle(&mut self) {
+        self.settles = self.settles.saturating_add(1);
+        let rooms = self.rooms.len().max(1);
+        let share = self.window / rooms;
+        let kept = self.history.min(share / 4);
+        let mut len = 0;
+        for (room, ledger) in &mut self.rooms {
+            ledger.settle(room, kept, &mut self.findings, self.settles);
+            len += ledger.len();
         }
-        let ledger = self.room(room);
-        ledger.readers.insert(reader, cursor);
-        let place = ledger.epochs.entry(cursor.epoch).or_default();
-        let known = *place.entry(cursor.seq).or_insert(found);
-        let is_sent = found
-            .stamp
-            .is_none_or(|stamp| ledger.sent.contains_key(&stamp));
-        if cursor.seq > before.seq.next() {
-            let text = format!("{reader:?} had {before} before");
-            self.report(Violation::Hole, room, cursor, text);
-        } else if cursor.seq <= before.seq {
-            let text = format!("{reader:?} had {before} before");
-            self.report(Violation::Repeated, room, cursor, text);
+        if len <= self.window {
+            return;
         }
-        if known != found {
-            let text = format!("{reader:?} read {found:?}, another {known:?}");
-            self.report(Violation::Disagreed, room, cursor, text);
+        for (room, ledger) in &mut self.rooms {
+            if ledger.len() > share {
+                ledger.shrink(room, share / 2, &mut self.findings, self.settles);
+            }
         }
-        if !is_sent {
-            self.report(Violation::Invented, room, cursor, format!("{found:?}"));
-        }
+    }
+
+    /// The figures as they stand: what waits to be judged is not in them. Cheap.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.findings.counts;
+        counts.lost += self.rooms.values().map(RoomLedger::missing).sum::<u64>();
+        counts
     }
 
     /// A reader that was here before goes on where it was, or is told of a gap.
     fn join(&mut self, reader: ReaderId, room: &RoomName, after: Cursor) {
-        let readers = &mut self.room(room).readers;
-        readers.entry(reader).or_insert(after);
+        if !self.room(room).has(reader) {
+            self.start(reader, room, after);
+        }
     }
 
     fn message(&mut self, reader: ReaderId, room: &RoomName, cursor: Cursor, message: &Message) {
+        let hash = hash::hash_message(message);
+        let known = self.rooms.get_mut(room);
+        // Who found the same before has checked it.
+        if known.is_some_and(|known| known.step(reader, cursor, hash, None, &mut self.findings)) {
+            self.findings.counts.read += 1;
+            return;
+        }
         let text = match &message.content {
             Content::Text(text) | Content::Action(text) => text.as_str(),
             Content::Opaque { .. } => "",
         };
-        let stamp = match Stamp::find(text, room) {
-            Ok(stamped) => stamped.map(|stamped| stamped.stamp),
+        let (stamp, kind) = match Stamp::find(text, room) {
+            Ok(stamped) => (stamped.map(|stamped| stamped.stamp), Kind::Whole),
             Err(error) => {
                 self.report(Violation::Corrupted, room, cursor, error.to_string());
-                None
+                (None, Kind::Corrupted)
             }
         };
-        let hash = hash(&LaneFrame::from(message.clone()));
-        self.entry(reader, room, cursor, Found { stamp, hash });
+        self.read(reader, room, cursor, Found { stamp, hash }, kind);
     }
 
     fn other(&mut self, reader: ReaderId, room: &RoomName, cursor: Cursor, frame: &LaneFrame) {
@@ -238,14 +285,37 @@ impl Ledger {
         self.entry(reader, room, cursor, found);
     }
 
-    /// A reader goes on in another epoch without a gap: all it had must be there too.
-    fn cross(&mut self, reader: ReaderId, room: &RoomName, before: Cursor, epoch: Epoch) {
-        let ledger = self.room(room);
-        let seam = ledger.seams.entry((before.epoch, epoch)).or_default();
-        *seam = before.seq.max(*seam);
-        ledger
-            .readers
-            .insert(reader, Cursor::new(epoch, before.seq));
+    fn read(
+        &mut self,
+        reader: ReaderId,
+        room: &RoomName,
+        cursor: Cursor,
+        found: Found,
+        kind: Kind,
+    ) {
+        self.findings.counts.read += 1;
+        let (settles, findings) = (self.settles, &mut self.findings);
+        let ledger = self.rooms.get_mut(room);
+        let is_read = ledger.is_some_and(|ledger| {
+            ledger.read(reader, room, cursor, found, kind, findings, settles)
+        });
+        if !is_read {
+            let text = "an entry before the room was joined".to_owned();
+            self.report(Violation::Hole, room, cursor, text);
+        }
+    }
+
+    /// A reader was told where it stands. Gives back where it stood.
+    fn tell(
+        &mut self,
+        reader: ReaderId,
+        room: &RoomName,
+        at: Option<Cursor>,
+        item: Item,
+    ) -> Option<Cursor> {
+        let settles = self.settles;
+        let (ledger, findings) = self.parts(room);
+        ledger.tell(reader, room, at, item, findings, settles)
     }
 
     fn report(&mut self, violation: Violation, room: &RoomName, at: Cursor, text: String) {
@@ -253,21 +323,25 @@ impl Ledger {
     }
 
     fn room(&mut self, room: &RoomName) -> &mut RoomLedger {
+        self.parts(room).0
+    }
+
+    fn parts(&mut self, room: &RoomName) -> (&mut RoomLedger, &mut Findings) {
         // No clone for a room that is known.
         if !self.rooms.contains_key(room) {
             self.rooms.insert(room.clone(), RoomLedger::default());
         }
-        self.rooms.get_mut(room).expect("it was just inserted")
+        let ledger = self.rooms.get_mut(room).expect("it was just inserted");
+        (ledger, &mut self.findings)
     }
 }
 
-/// A hash of everything in an entry.
-#[must_use]
-pub fn hash(entry: &LaneFrame) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    entry.to_bytes().hash(&mut hasher);
-    hasher.finish()
-}
+/// Entries that are held at most after [`Ledger::settle`], over all rooms, unless told otherwise:
+/// about 25 MB.
+pub const WINDOW_DEFAULT: usize = 1 << 18;
+
+/// Places that are kept of a room although everybody is past them: what one who joins is shown.
+const HISTORY_LEN: usize = chat_protocol::limits::HISTORY_LEN_MAX as usize;
 
 #[cfg(test)]
 mod tests;

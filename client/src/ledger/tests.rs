@@ -1,4 +1,10 @@
+use chat_protocol::Seq;
+
 use super::*;
+
+mod faults;
+mod memory;
+mod speed;
 
 const ONE: Epoch = Epoch(1);
 const TWO: Epoch = Epoch(2);
@@ -139,8 +145,10 @@ fn a_skipped_place_is_a_hole_unless_it_was_told() {
     let room = play.room.clone();
     play.ledger.gap(told, &room, Cursor::new(ONE, Seq(3)));
     play.read(told, ONE, 3, 3);
+    // What was at the place is lost.
     play.expect(Counts {
         holes: 1,
+        lost: 1,
         ..Counts::default()
     });
 }
@@ -192,6 +200,7 @@ fn a_reader_without_the_last_acked_message_is_behind_unless_it_left() {
     play.read(reader, ONE, 1, 1);
     play.expect(Counts {
         behind: 1,
+        lost: 2,
         ..Counts::default()
     });
     let room = play.room.clone();
@@ -230,9 +239,13 @@ fn a_later_epoch_must_hold_what_readers_took_over_without_a_gap() {
     play.read(late, TWO, 1, 1);
     play.expect(Counts {
         behind: 1,
+        lost: 2,
         ..Counts::default()
     });
-    play.read(late, TWO, 2, 3);
+    // Another message is where the second one was: the one after it is at its place.
+    play.ledger.sent(&room, stamp(1, 9));
+    play.read(late, TWO, 2, 9);
+    play.read(late, TWO, 3, 3);
     let counts = play.ledger.judge().counts;
     assert_eq!(counts.disagreed, 1, "{}", play.ledger.judge());
 }
@@ -253,25 +266,185 @@ fn a_message_that_came_again_after_its_nonce_was_forgotten_is_no_duplicate() {
     assert_eq!((counts.duplicated, counts.again_in_later_epoch), (0, 1));
 }
 
-#[test]
-fn a_damaged_stamp_is_corruption() {
+fn event(seq: u64, text: &str) -> Event {
     use chat_protocol::lane::Author;
     use chat_protocol::{Nonce, SessionId};
-    let mut play = Play::new(1);
-    let reader = play.reader();
-    let text = stamp(1, 1).text(&room(), Sent::default(), 0);
-    let text = text.replacen('A', "B", 1);
-    let message = Message {
-        author: Author {
-            session: SessionId(1),
-            name: "ann".parse().unwrap(),
-            account: None,
-        },
-        nonce: Nonce(1),
-        at_ms: 0,
-        content: Content::Text(text.parse().unwrap()),
+    let author = Author {
+        session: SessionId(1),
+        name: "ann".parse().unwrap(),
+        account: None,
     };
-    let (room, cursor) = (play.room.clone(), Cursor::new(ONE, Seq(1)));
-    play.ledger.message(reader, &room, cursor, &message);
-    assert_eq!(play.ledger.judge().counts.corrupted, 1);
+    Event::Message {
+        room: room(),
+        cursor: Cursor::new(ONE, Seq(seq)),
+        message: Message {
+            author,
+            nonce: Nonce(seq),
+            at_ms: 0,
+            content: Content::Text(text.parse().unwrap()),
+        },
+        own: false,
+        history: false,
+    }
+}
+
+fn joined(next: u64) -> Event {
+    Event::Joined {
+        room: room(),
+        direct: None,
+        head: Cursor::new(ONE, Seq::ZERO),
+        next: Seq(next),
+        members: 1,
+        topic: chat_protocol::Topic::default(),
+        rejoined: false,
+    }
+}
+
+#[test]
+fn one_altered_byte_is_one_corruption_and_the_message_is_not_lost_too() {
+    for is_first in [true, false] {
+        let mut play = Play::new(9);
+        let text = |counter| stamp(1, counter).text(&room(), Sent::default(), 100);
+        for number in 0..3 {
+            let reader = play.ledger.reader();
+            play.ledger.observe(reader, &joined(1));
+            for counter in 1..=9 {
+                let is_altered = counter == 5 && (number == 0) == is_first && number < 2;
+                let text = if is_altered {
+                    text(counter).replacen('x', "y", 1)
+                } else {
+                    text(counter)
+                };
+                play.ledger.observe(reader, &event(counter, &text));
+            }
+        }
+        let verdict = play.ledger.judge();
+        let counts = verdict.counts;
+        assert_eq!((counts.corrupted, counts.violations()), (1, 1), "{verdict}");
+        assert_eq!((counts.expected, counts.delivered), (27, 26), "{verdict}");
+        assert_eq!(counts.read, 27);
+    }
+}
+
+#[test]
+fn a_message_that_all_missed_is_lost_at_each_of_them() {
+    let mut play = Play::new(3);
+    for _ in 0..4 {
+        let reader = play.reader();
+        play.read(reader, ONE, 1, 1);
+        play.read(reader, ONE, 2, 3);
+    }
+    play.expect(Counts {
+        lost: 4,
+        ..Counts::default()
+    });
+    let counts = play.ledger.judge().counts;
+    assert_eq!((counts.expected, counts.delivered), (12, 8));
+    assert_eq!(counts.unjudged, 0);
+}
+
+#[test]
+fn a_message_that_is_in_the_log_twice_is_one_duplicate_however_many_read_it() {
+    let mut play = Play::new(2);
+    play.ledger.sent(&play.room.clone(), stamp(1, 3));
+    let at = Cursor::new(ONE, Seq(4));
+    play.ledger.acked(&play.room.clone(), stamp(1, 3), at);
+    for _ in 0..4 {
+        let reader = play.read_all(2);
+        play.read(reader, ONE, 3, 2);
+        play.read(reader, ONE, 4, 3);
+    }
+    play.expect(Counts {
+        duplicated: 1,
+        ..Counts::default()
+    });
+}
+
+#[test]
+fn a_message_that_was_refused_is_invented_to_whoever_reads_it() {
+    for is_refused_first in [true, false] {
+        let mut play = Play::new(2);
+        let room = play.room.clone();
+        play.ledger.sent(&room, stamp(1, 9));
+        let reader = play.read_all(2);
+        if is_refused_first {
+            play.ledger.refused(&room, stamp(1, 9));
+        }
+        play.read(reader, ONE, 3, 9);
+        play.ledger.refused(&room, stamp(1, 9));
+        play.expect(Counts {
+            invented: 1,
+            ..Counts::default()
+        });
+        let counts = play.ledger.judge().counts;
+        assert_eq!((counts.refused, counts.unknown), (1, 0));
+    }
+}
+
+#[test]
+fn what_was_never_acked_may_be_in_the_log_once() {
+    let mut play = Play::new(1);
+    let room = play.room.clone();
+    for counter in [2, 3] {
+        play.ledger.sent(&room, stamp(1, counter));
+        play.ledger.given_up(&room, stamp(1, counter));
+    }
+    let reader = play.read_all(1);
+    play.read(reader, ONE, 2, 2);
+    play.expect(Counts::default());
+    let counts = play.ledger.judge().counts;
+    assert_eq!((counts.unacked_in_log, counts.unknown), (1, 1));
+    play.read(reader, ONE, 3, 2);
+    play.expect(Counts {
+        duplicated: 1,
+        ..Counts::default()
+    });
+}
+
+#[test]
+fn a_reader_that_is_given_what_is_before_its_start_disagrees_once() {
+    let mut play = Play::new(9);
+    let reader = play.ledger.reader();
+    let room = play.room.clone();
+    play.ledger.start(reader, &room, Cursor::new(ONE, Seq(5)));
+    for (seq, counter) in (6..).zip(3..=9) {
+        play.read(reader, ONE, seq, counter);
+    }
+    play.expect(Counts {
+        disagreed: 1,
+        ..Counts::default()
+    });
+    let counts = play.ledger.judge().counts;
+    assert_eq!((counts.expected, counts.delivered), (4, 4));
+}
+
+#[test]
+fn acks_that_contradict_each_other_are_a_disagreement() {
+    let mut play = Play::new(2);
+    let room = play.room.clone();
+    let at = Cursor::new(ONE, Seq(1));
+    play.ledger.acked(&room, stamp(1, 1), at);
+    play.read_all(2);
+    play.expect(Counts::default());
+    play.ledger.acked(&room, stamp(1, 2), at);
+    play.expect(Counts {
+        disagreed: 1,
+        ..Counts::default()
+    });
+}
+
+#[test]
+fn verdicts_are_merged() {
+    let mut play = Play::new(3);
+    let reader = play.reader();
+    play.read(reader, ONE, 1, 1);
+    play.read(reader, ONE, 2, 3);
+    let one = play.ledger.judge();
+    assert_eq!((one.counts.lost, one.violations.len()), (1, 1));
+    let both = one.clone().merge(one.clone());
+    assert_eq!((both.counts.lost, both.counts.read), (2, 4));
+    assert_eq!(both.violations.len(), 2);
+    assert!(!Verdict::default().merge(one).is_clean());
+    let many = (0..30).fold(both.clone(), |many, _| many.merge(both.clone()));
+    assert_eq!((many.counts.lost, many.violations.len()), (62, 20));
 }
