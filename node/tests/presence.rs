@@ -16,6 +16,7 @@ use tokio::time::{self, Instant};
 mod support;
 
 mod presence {
+    pub mod processes;
     pub mod seat;
 }
 

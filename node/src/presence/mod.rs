@@ -305,11 +305,13 @@ impl Presence {
     }
 
     /// When [`compare`](Self::compare) should be called next, after it was at the given time.
-    fn compare_at(&self, compared_at: Instant, pace: Pace) -> Instant {
+    /// `None` is at once.
+    fn compare_at(&self, compared_at: Option<Instant>, pace: Pace) -> Option<Instant> {
+        let compared_at = compared_at?;
         let by_rule = compared_at + pace.compare;
         // At once when somebody's lease may have ended, and often as long as that is not clear.
         let in_doubt = lock(&self.peers).doubt_at();
-        in_doubt.map_or(by_rule, |at| by_rule.min(at.max(compared_at + pace.doubt)))
+        Some(in_doubt.map_or(by_rule, |at| by_rule.min(at.max(compared_at + pace.doubt))))
     }
 
     /// Reads the registries that are known to have changed. `tell` gets what people here should be
@@ -512,9 +514,6 @@ async fn take_turns(
 ) {
     let mut renew_at = Instant::now();
     let mut compared_at = None;
-    let compare_at = |compared_at: Option<Instant>| {
-        compared_at.map_or_else(Instant::now, |at| presence.compare_at(at, pace))
-    };
     loop {
         let outcome = async {
             presence.write(backplane).await?;
@@ -522,7 +521,8 @@ async fn take_turns(
                 presence.renew(backplane).await?;
                 renew_at = Instant::now() + pace.renew;
             }
-            if Instant::now() >= compare_at(compared_at) {
+            let compare_at = presence.compare_at(compared_at, pace);
+            if compare_at.is_none_or(|at| Instant::now() >= at) {
                 presence.compare(backplane, &tell).await?;
                 compared_at = Some(Instant::now());
             }
@@ -534,9 +534,11 @@ async fn take_turns(
             tokio::time::sleep(pace.tick * 5).await;
         }
         tokio::time::sleep(pace.tick).await;
+        let compare_at = presence.compare_at(compared_at, pace);
+        let next_at = compare_at.map_or(renew_at, |at| at.min(renew_at));
         tokio::select! {
             () = presence.changed() => {}
-            () = tokio::time::sleep_until(renew_at.min(compare_at(compared_at))) => {}
+            () = tokio::time::sleep_until(next_at) => {}
         }
     }
 }
