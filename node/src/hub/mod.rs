@@ -21,6 +21,7 @@ use tracing::debug;
 
 mod admission;
 mod claims;
+mod heads;
 pub mod history;
 pub mod inbox;
 mod keys;

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chat_protocol::RoomName;
 use chat_protocol::node::BackplaneState;
 use tokio::sync::{self, mpsc};
 use tokio::time::{self, Instant};
@@ -13,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::Hub;
 use super::inbox::Invite;
 use super::sessions::Invited;
-use crate::backplane::{Backplane, Block, Event, ReadError};
+use crate::backplane::{Backplane, Block, Event};
 use crate::presence::{self, Presence};
 use crate::room::Room;
 use crate::supervise::supervise;
@@ -63,6 +62,7 @@ pub(super) fn spawn(
         }
     });
     service(hub, "rooms", |hub| async move { hub.watch_rooms().await });
+    service(hub, "heads", |hub| async move { hub.watch_heads().await });
     service(
         hub,
         "sessions",
@@ -127,7 +127,7 @@ impl Hub {
     }
 
     async fn watch_rooms(&self) {
-        let mut check_at = Instant::now();
+        let mut look_at = Instant::now();
         loop {
             time::sleep(PRESENCE_TICK).await;
             let rooms: Vec<Arc<Room>> = self.rooms().values().cloned().collect();
@@ -135,10 +135,10 @@ impl Hub {
                 room.flush_presence(self.presence.view().member_count(room.name()));
             }
             let now = Instant::now();
-            if now < check_at {
+            if now < look_at {
                 continue;
             }
-            check_at = now + HEADS_EVERY;
+            look_at = now + IDLE_EVERY;
             if let Some(before) = now.checked_sub(ROOM_IDLE) {
                 for room in &rooms {
                     if room.close_if_idle(before) {
@@ -146,26 +146,7 @@ impl Hub {
                     }
                 }
             }
-            if let Err(error) = self.check_heads(&rooms).await {
-                debug!(%error, "heads not compared");
-            }
         }
-    }
-
-    /// Closes the hole that a lost last hint leaves: nothing comes after it to show the gap.
-    async fn check_heads(&self, rooms: &[Arc<Room>]) -> Result<(), ReadError> {
-        for rooms in rooms.chunks(HEADS_LEN_MAX) {
-            let names: Vec<RoomName> = rooms.iter().map(|room| room.name().clone()).collect();
-            for (room, head) in rooms.iter().zip(self.backplane.heads(&names).await?) {
-                match head {
-                    Some(head) => room.on_head(head),
-                    // Forgotten, with a room's members still here: reading begins it anew, and
-                    // they are told.
-                    None => room.check_log(),
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn watch_sessions(&self) {
@@ -249,11 +230,8 @@ const CONTACT_PAUSE: Duration = Duration::from_millis(300);
 /// Changes of members are told together so often.
 const PRESENCE_TICK: Duration = Duration::from_millis(200);
 
-/// Heads are compared so often: a lost last message is noticed within twice this.
-const HEADS_EVERY: Duration = Duration::from_secs(1);
-
-/// Heads asked for in one call.
-const HEADS_LEN_MAX: usize = 256;
+/// Rooms that nobody is in are looked for so often.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 /// A room nobody is in stays loaded so long: people come back.
 const ROOM_IDLE: Duration = Duration::from_secs(30);

@@ -33,17 +33,47 @@ pub fn on_block(last: Cursor, block: &Block) -> Step {
     }
 }
 
-/// Decides about a head the backplane told, when the room's last entry is `last` and the head told
-/// the time before was `before`.
+/// A head of the log that the tail had not reached when it was told, and where the tail was then.
 ///
-/// One head beyond `last` may be on its way as a hint; if what was the head one check ago has not
-/// come yet, the hint is lost.
-#[must_use]
-pub fn is_behind(last: Cursor, before: Option<Cursor>, head: Cursor) -> bool {
-    if head.epoch != last.epoch {
-        return before.is_some_and(|before| before.epoch == head.epoch);
+/// Its hint may be on the way: a second look tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ahead {
+    head: Cursor,
+    last: Cursor,
+}
+
+/// What a second look at a room shows whose log was ahead of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use = "lost hints stay lost when the log is not read"]
+pub enum Look {
+    /// The head has come.
+    Reached,
+    /// Hints come, but the head has not: look once more.
+    Coming(Ahead),
+    /// Nothing came: the hint is lost, read the log.
+    Lost,
+}
+
+impl Ahead {
+    /// Decides about a head that the backplane told a room whose last entry is `last`. None when
+    /// the tail has all of it.
+    #[must_use]
+    pub fn new(last: Cursor, head: Cursor) -> Option<Self> {
+        let is_reached = head.epoch == last.epoch && head.seq <= last.seq;
+        (!is_reached).then_some(Self { head, last })
     }
-    before.is_some_and(|before| before.epoch == last.epoch && before.seq > last.seq)
+
+    /// Decides again, when the room's last entry is `last` by now.
+    ///
+    /// While hints come none needs to be given up: a lost one shows as a gap before the next. A
+    /// node that is behind with its hints reads the log in addition only when it stands still.
+    pub fn look_again(self, last: Cursor) -> Look {
+        match Self::new(last, self.head) {
+            None => Look::Reached,
+            Some(_) if last == self.last => Look::Lost,
+            Some(ahead) => Look::Coming(ahead),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,22 +111,30 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_last_message_is_noticed_at_the_second_check() {
-        let last = at(1, 10);
-        assert!(
-            !is_behind(last, None, at(1, 12)),
-            "its hint may be on the way"
-        );
-        assert!(is_behind(last, Some(at(1, 12)), at(1, 12)));
-        assert!(is_behind(last, Some(at(1, 11)), at(1, 15)));
-        assert!(
-            !is_behind(last, Some(at(1, 10)), at(1, 12)),
-            "it was there a check ago"
-        );
-        assert!(!is_behind(last, Some(at(1, 10)), at(2, 3)));
-        assert!(
-            is_behind(last, Some(at(2, 3)), at(2, 3)),
-            "a new epoch that nobody announced"
-        );
+    fn a_lost_last_message_is_noticed_at_the_second_look() {
+        assert_eq!(Ahead::new(at(1, 10), at(1, 10)), None);
+        assert_eq!(Ahead::new(at(1, 10), at(1, 9)), None, "it came meanwhile");
+        let ahead = Ahead::new(at(1, 10), at(1, 12)).unwrap();
+        assert_eq!(ahead.look_again(at(1, 10)), Look::Lost);
+        assert_eq!(ahead.look_again(at(1, 12)), Look::Reached);
+        assert_eq!(ahead.look_again(at(1, 15)), Look::Reached);
+    }
+
+    #[test]
+    fn hints_that_come_are_waited_for_until_they_stop() {
+        let ahead = Ahead::new(at(1, 10), at(1, 12)).unwrap();
+        let Look::Coming(ahead) = ahead.look_again(at(1, 11)) else {
+            panic!("one of two came");
+        };
+        assert_eq!(ahead.look_again(at(1, 11)), Look::Lost);
+        assert_eq!(ahead.look_again(at(1, 12)), Look::Reached);
+    }
+
+    #[test]
+    fn an_epoch_that_nobody_announced_is_noticed_at_the_second_look() {
+        let ahead = Ahead::new(at(1, 10), at(2, 3)).unwrap();
+        assert_eq!(ahead.look_again(at(1, 10)), Look::Lost);
+        assert_eq!(ahead.look_again(at(2, 3)), Look::Reached);
+        assert!(matches!(ahead.look_again(at(1, 11)), Look::Coming(_)));
     }
 }

@@ -28,6 +28,7 @@ pub mod vet;
 
 use appends::Appends;
 pub use appends::{Submission, Waiter};
+use follow::{Ahead, Look};
 use log::{Bounds, Log, Read};
 use presence_tail::PresenceTail;
 
@@ -57,8 +58,8 @@ struct State {
     topic: Topic,
     presence: PresenceTail,
     lanes: HashMap<(ConnectionId, RoomRef), Arc<Lane>>,
-    /// The head the backplane told at the last check.
-    head_before: Option<Cursor>,
+    /// A head that the tail has not reached, as of the last look.
+    ahead: Option<Ahead>,
     /// Since when nobody is here; `None` while somebody is.
     idle_since: Option<Instant>,
     /// The room is ending: nobody may come any more.
@@ -131,7 +132,7 @@ impl Room {
                 topic: Topic::default(),
                 presence: PresenceTail::default(),
                 lanes: HashMap::new(),
-                head_before: None,
+                ahead: None,
                 idle_since: Some(Instant::now()),
                 is_closed: false,
             }),
@@ -279,16 +280,33 @@ impl Room {
         self.missed.notify_one();
     }
 
-    /// The backplane told the room's head: if entries up to the head before have not come, their
-    /// hints are lost.
-    pub fn on_head(&self, head: Cursor) {
+    /// The backplane told the room's head. Returns whether the tail has not reached it: its hint is
+    /// on the way or lost, as [`is_still_ahead`](Self::is_still_ahead) tells a moment later.
+    pub fn on_head(&self, head: Cursor) -> bool {
         let mut state = self.state();
-        let before = state.head_before.replace(head);
-        let Some(log) = &state.log else { return };
-        if follow::is_behind(log.head(), before, head) {
-            drop(state);
-            self.check_log();
+        let last = state.log.as_ref().map(Log::head);
+        state.ahead = last.and_then(|last| Ahead::new(last, head));
+        state.ahead.is_some()
+    }
+
+    /// Looks again after a head was ahead of the tail: reads the log when nothing came since.
+    /// Returns whether to look once more.
+    pub fn is_still_ahead(&self) -> bool {
+        let mut state = self.state();
+        let ahead = state.ahead.take();
+        let (Some(log), Some(ahead)) = (&state.log, ahead) else {
+            return false;
+        };
+        match ahead.look_again(log.head()) {
+            Look::Reached => {}
+            Look::Coming(ahead) => state.ahead = Some(ahead),
+            Look::Lost => {
+                drop(state);
+                self.check_log();
+                return false;
+            }
         }
+        state.ahead.is_some()
     }
 
     /// Somebody read a page of the log: when the log is of an epoch that the tail has not heard of,

@@ -20,6 +20,7 @@ pub struct Held {
     now: watch::Sender<usize>,
     most: AtomicUsize,
     total: AtomicUsize,
+    head_rounds: AtomicUsize,
 }
 
 impl Held {
@@ -31,6 +32,7 @@ impl Held {
             now: watch::Sender::new(0),
             most: AtomicUsize::new(0),
             total: AtomicUsize::new(0),
+            head_rounds: AtomicUsize::new(0),
         });
         let backplane = Arc::clone(&held) as Arc<dyn Backplane>;
         let events = attachment.events;
@@ -51,6 +53,11 @@ impl Held {
     /// Most reads that were under way at a time.
     pub fn most(&self) -> usize {
         self.most.load(Ordering::Acquire)
+    }
+
+    /// Times that heads were ever asked for.
+    pub fn head_rounds(&self) -> usize {
+        self.head_rounds.load(Ordering::Acquire)
     }
 
     /// Reads that were ever asked for.
@@ -100,6 +107,7 @@ impl Backplane for Held {
         &'a self,
         rooms: &'a [RoomName],
     ) -> BoxFuture<'a, Result<Vec<Option<Cursor>>, ReadError>> {
+        self.head_rounds.fetch_add(1, Ordering::AcqRel);
         self.inner.heads(rooms)
     }
 

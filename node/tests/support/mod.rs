@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by test binaries, public to nobody")]
 
+pub mod deaf;
 pub mod held;
 pub mod member;
 pub mod peer;

@@ -133,8 +133,11 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "a room is not compared with the log's head",
         edit: Edit {
             file: "node/src/room/mod.rs",
-            find: "        if follow::is_behind(log.head(), before, head) {",
-            replace: "        if follow::is_behind(log.head(), before, head) && !SABOTAGED {",
+            find: "        match ahead.look_again(log.head()) {
+            Look::Reached => {}",
+            replace: "        match ahead.look_again(log.head()) {
+            Look::Reached => {}
+            Look::Lost if SABOTAGED => {}",
         },
         binary: "simulation",
         test: ROUGH,
