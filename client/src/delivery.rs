@@ -12,9 +12,11 @@ use crate::session::MessageId;
 
 /// Resolves when the message's fate is known: to its place in the log, or to why it is not there.
 ///
-/// It outlives reconnects, and may take as long as no node can be reached. Dropping it does not
-/// take the message back. Cancel safe: it may be polled in `select!` by `&mut`. Polling it again
-/// after it resolved gives [`PublishError::Unknown`].
+/// It outlives reconnects. What was sent is settled at the latest
+/// [`REPEAT_TIME_MAX`](crate::REPEAT_TIME_MAX) and an answer's time later, as
+/// [`PublishError::Unknown`] if need be; what was not may take as long as no node can be reached.
+/// Dropping it does not take the message back. Cancel safe: it may be polled in `select!` by `&mut`.
+/// Polling it again after it resolved gives [`PublishError::Unknown`].
 #[derive(Debug)]
 #[must_use = "the message is sent all the same, but whether it arrived is known here only"]
 pub struct Delivery {

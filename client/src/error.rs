@@ -145,8 +145,9 @@ pub enum PublishError {
         /// What exactly, for people.
         detail: String,
     },
-    /// The client was closed, or too much time passed, before the answer came: the message may or
-    /// may not be in the log.
+    /// The client was closed, its session could not be continued, or
+    /// [`REPEAT_TIME_MAX`](crate::REPEAT_TIME_MAX) passed, before the answer came: the message may
+    /// or may not be in the log, and is not sent again. Publishing it again may put it there twice.
     #[error("whether the message was delivered is not known")]
     Unknown,
     /// The client is closed. Nothing was sent.

@@ -28,7 +28,11 @@
 //! # What it promises
 //! * A [`Delivery`] that resolves to a cursor means: the message is in the room's log.
 //! * A published message is sent until a node answered, over reconnects and other nodes, with the
-//!   same nonce: it is in the log once. Messages to a room keep their order.
+//!   same nonce: it is in the log once. Messages to a room keep their order. Up to
+//!   [`PUBLISHES_LEN_MAX`] wait; what was never sent waits as long as it takes.
+//! * A message that was sent is not sent again when nodes may have forgotten it: after
+//!   [`REPEAT_TIME_MAX`] without an answer, or when its session could not be continued. It is settled
+//!   as [`PublishError::Unknown`] then: it is in the log once or not at all.
 //! * The events of a room are the entries of its log, each once, in order, over reconnects. Where
 //!   entries cannot be had any more, [`Event::Gap`] says so.
 //! * Every queue is bounded. An application that does not read makes its node wait, and nobody else.
@@ -76,3 +80,7 @@ pub use crate::trust::{Fingerprint, Trust, TrustError, certs_dir};
 
 /// Messages of a client that may wait for their acks, over all rooms.
 pub const PUBLISHES_LEN_MAX: usize = 1024;
+
+/// How long a message may be sent again after it was sent first. Nodes remember for 15 minutes what
+/// they appended; the rest is for what is on its way.
+pub const REPEAT_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10 * 60);

@@ -5,8 +5,11 @@
 //!
 //! Invariants: a nonce is never used for two messages. Messages of a room are sent in the order of
 //! their nonces, also again: when one is refused for now, it and all later ones of its room wait
-//! until every answer that is still owed has come, and then go in order. No more than the capacity
-//! are kept, and no more than the node allows are without an answer.
+//! until every answer that is still owed has come, and then go in order. What may be in the log is
+//! not sent again when nodes may have forgotten its nonce (see `doubt`). No more than the capacity are
+//! kept, and no more than the node allows are without an answer.
+
+mod doubt;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
@@ -36,6 +39,8 @@ pub(crate) struct Outgoing<T> {
     used: Nonce,
     /// The room that was served last, so that the others come first.
     served: LocalRoom,
+    /// Nothing is to be given up as forgotten before.
+    forgotten_at: Option<Instant>,
     closed: bool,
 }
 
@@ -60,7 +65,10 @@ struct Queue<T> {
 struct Item<T> {
     nonce: Nonce,
     body: Body,
-    was_sent: bool,
+    /// Until when it may be sent again; set while it may be in the log.
+    until: Option<Instant>,
+    /// It was sent, and no answer can tell any more that it did not arrive then.
+    is_doubted: bool,
     settle: T,
 }
 
@@ -117,15 +125,17 @@ pub(crate) enum NotTaken {
 pub(crate) enum Refusal {
     /// The message will never be taken.
     Final,
-    /// The message may be repeated, not before this time if the node said one.
+    /// The message was not appended. It may be repeated, after this time if the node said one.
     ForNow(Option<Duration>),
+    /// As before, but it may have been appended.
+    Unsure(Option<Duration>),
 }
 
 /// A message given up without an answer.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct GivenUp<T> {
-    /// Whether it may have reached a node.
-    pub(crate) was_sent: bool,
+    /// Whether it may be in the log.
+    pub(crate) is_unknown: bool,
     pub(crate) settle: T,
 }
 
@@ -139,6 +149,7 @@ impl<T> Outgoing<T> {
             owed: 0,
             used,
             served: LocalRoom(0),
+            forgotten_at: None,
             closed: false,
         }
     }
@@ -182,7 +193,8 @@ impl<T> Outgoing<T> {
         queue.items.push_back(Item {
             nonce,
             body,
-            was_sent: false,
+            until: None,
+            is_doubted: false,
             settle,
         });
         self.len += 1;
@@ -213,9 +225,11 @@ impl<T> Outgoing<T> {
     /// The connection is gone: everything without an answer is to be sent again.
     pub(crate) fn detach(&mut self) {
         for queue in self.rooms.values_mut() {
+            queue.doubt_sent();
             (queue.attached, queue.sent, queue.owed, queue.hold) = (false, 0, 0, None);
         }
         self.owed = 0;
+        self.watch();
     }
 
     /// What to send now, if anything; it counts as sent. Rooms take turns.
@@ -233,7 +247,7 @@ impl<T> Outgoing<T> {
             .0;
         let queue = self.rooms.get_mut(&room)?;
         let item = queue.items.get_mut(queue.sent)?;
-        item.was_sent = true;
+        item.until.get_or_insert(now + crate::REPEAT_TIME_MAX);
         if queue.owed == 0 {
             queue.progress = now;
         }
@@ -289,23 +303,24 @@ impl<T> Outgoing<T> {
     ) -> Option<T> {
         let queue = self.rooms.get_mut(&room)?;
         self.owed -= queue.on_answer(now);
-        match refusal {
+        let wait = match refusal {
             Refusal::Final => {
                 let settle = queue.take(nonce)?;
                 self.len -= 1;
-                Some(settle)
+                return Some(settle);
             }
-            Refusal::ForNow(wait) => {
-                let index = queue.index(nonce)?;
-                // Answers to what was sent after it change nothing any more.
-                if index < queue.sent {
-                    queue.sent = index;
-                    let wait = wait.unwrap_or_default().min(RETRY_AFTER_MAX);
-                    queue.hold = Some(now + wait.max(queue.backoff.on_failure(rng)));
-                }
-                None
-            }
+            Refusal::ForNow(wait) | Refusal::Unsure(wait) => wait,
+        };
+        let index = queue.index(nonce)?;
+        queue.on_refused(index, refusal);
+        // Answers to what was sent after it change nothing any more.
+        if index < queue.sent {
+            queue.sent = index;
+            let wait = wait.unwrap_or_default().min(RETRY_AFTER_MAX);
+            queue.hold = Some(now + wait.max(queue.backoff.on_failure(rng)));
         }
+        self.watch();
+        None
     }
 
     /// Messages of the room without an answer.
@@ -327,7 +342,7 @@ impl<T> Outgoing<T> {
         self.owed -= queue.owed;
         self.used = self.used.max(Nonce(queue.next.0 - 1));
         let give_up = |item: Item<T>| GivenUp {
-            was_sent: item.was_sent,
+            is_unknown: item.until.is_some(),
             settle: item.settle,
         };
         queue.items.into_iter().map(give_up).collect()

@@ -68,8 +68,9 @@ impl Room {
     }
 
     /// Publishes a message. Never waits: the message is queued, sent in order, and sent again after
-    /// a reconnect, with the same nonce, until a node answered. Dropping the [`Delivery`] changes
-    /// nothing about that.
+    /// a reconnect, with the same nonce, until a node answered or
+    /// [`REPEAT_TIME_MAX`](crate::REPEAT_TIME_MAX) passed. Dropping the [`Delivery`] changes nothing
+    /// about that.
     ///
     /// # Errors
     /// [`PublishError::Full`] when too many messages wait for their acks: publish again when one is

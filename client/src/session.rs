@@ -21,8 +21,9 @@ pub struct Welcomed {
     /// The session's account; none for a guest.
     pub account: Option<AccountId>,
     /// Whether an earlier session continues. When a client asked to continue one and this is
-    /// false, the cluster no longer knew it: unacknowledged messages are sent again all the same,
-    /// and one whose ack was lost may then be in the log twice.
+    /// false, the cluster no longer knew it: messages that were sent and not acked are settled as
+    /// [`PublishError::Unknown`](crate::PublishError::Unknown); those that were not sent yet are
+    /// sent in the new session.
     pub resumed: bool,
     /// What the session may do.
     pub permissions: Permissions,

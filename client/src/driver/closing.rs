@@ -96,7 +96,7 @@ impl Shared {
             outgoing.give_up()
         };
         for message in given_up {
-            let error = if message.was_sent {
+            let error = if message.is_unknown {
                 PublishError::Unknown
             } else {
                 PublishError::Closed

@@ -140,14 +140,19 @@ impl Driver {
             return;
         };
         let code = rejected.code;
-        let refusal = if ErrorCode::is_retryable(code) {
-            Refusal::ForNow(
-                rejected
-                    .retry_after_ms
-                    .map(|ms| Duration::from_millis(ms.into())),
-            )
-        } else {
-            Refusal::Final
+        let wait = rejected
+            .retry_after_ms
+            .map(|ms| Duration::from_millis(ms.into()));
+        let refusal = match ErrorCode::from_wire(code) {
+            // The node refused it before it tried to append it.
+            Some(
+                ErrorCode::RateLimited
+                | ErrorCode::Overloaded
+                | ErrorCode::OutOfOrder
+                | ErrorCode::Draining,
+            ) => Refusal::ForNow(wait),
+            _ if ErrorCode::is_retryable(code) => Refusal::Unsure(wait),
+            _ => Refusal::Final,
         };
         debug!(nonce = %rejected.nonce, code, ?refusal, "a publish was refused");
         let settle = lock(&self.shared.outgoing).on_refusal(

@@ -6,12 +6,14 @@
 //! * [`dial`], [`transport`] and [`greet`]: from targets to a welcomed session.
 //! * [`link`]: one connection. [`lanes`] and [`follow`]: its rooms' entries.
 //! * [`older`]: pages of older entries.
+//! * [`doubt`]: messages whose fate will not be known.
 //! * [`control`]: answers of the node. [`requests`]: what they answer. [`rooms`]: who is where.
 //! * [`reconnect`]: losing a connection, getting another, moving. [`closing`]: the end.
 
 mod closing;
 mod control;
 mod dial;
+mod doubt;
 mod follow;
 mod greet;
 mod lanes;
@@ -41,6 +43,7 @@ use crate::client::Client;
 use crate::command::{COMMANDS_LEN_MAX, Command, Handle, Older, Session, Shared};
 use crate::driver::closing::{Closing, Ending};
 use crate::driver::dial::{DialError, Dialer, Established};
+use crate::driver::doubt::SleepWatch;
 use crate::driver::lanes::Note;
 use crate::driver::link::{Link, LinkInput};
 use crate::driver::reconnect::{former_of, hello, welcomed};
@@ -109,6 +112,7 @@ pub(crate) async fn connect(
         older: VecDeque::new(),
         rooms: BTreeMap::new(),
         numbered: 0,
+        sleep: SleepWatch::new(Instant::now(), SystemTime::now()),
         closing: None,
         end: None,
     };
@@ -151,6 +155,7 @@ struct Driver {
     rooms: BTreeMap<LocalRoom, RoomEntry>,
     /// The last number given to a link, lane or room of this client.
     numbered: u64,
+    sleep: SleepWatch,
     closing: Option<Closing>,
     /// Set when it is over.
     end: Option<Disconnect>,
@@ -230,6 +235,8 @@ impl Driver {
 
     /// Does what is due.
     fn advance(&mut self, now: Instant) {
+        // First: nothing that is given up may be sent.
+        self.advance_doubts(now);
         self.advance_dial(now);
         self.advance_rooms(now);
         self.advance_older(now);
@@ -271,11 +278,12 @@ impl Driver {
 
     /// When something is due though nothing happens.
     fn deadline(&self, now: Instant) -> Instant {
-        let (held, answer) = {
+        let (held, answer, forgotten) = {
             let outgoing = lock(&self.shared.outgoing);
             (
                 outgoing.due(),
                 outgoing.waiting_since().map(|since| since + ANSWER_TIMEOUT),
+                outgoing.forgotten_at(),
             )
         };
         // While a dial is under way its result is what comes next.
@@ -286,7 +294,7 @@ impl Driver {
             .into_iter()
             .filter(|_| self.link.is_some());
         online
-            .chain([dial, closing])
+            .chain([dial, closing, forgotten])
             .flatten()
             .min()
             .unwrap_or(now + IDLE_TICK)

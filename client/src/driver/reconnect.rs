@@ -123,6 +123,9 @@ impl Driver {
                 lock(&entry.state.inner).own.clear();
             }
         }
+        if is_other || !welcomed.resumed {
+            self.give_up_doubtful();
+        }
         debug!(node = %welcomed.node, target = welcomed.target, resumed = welcomed.resumed, "welcomed");
         self.dial_at = None;
         *lock(&self.shared.connection) = Some(greeted.connection.clone());

@@ -273,7 +273,7 @@ impl Driver {
         }
         let given_up = lock(&self.shared.outgoing).remove(room);
         for message in given_up {
-            let error = if message.was_sent {
+            let error = if message.is_unknown {
                 PublishError::Unknown
             } else {
                 PublishError::Left

@@ -1,8 +1,12 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::*;
+
+mod doubt;
 
 const LOBBY: LocalRoom = LocalRoom(1);
 const DEPLOYS: LocalRoom = LocalRoom(2);
@@ -160,8 +164,11 @@ fn what_cannot_be_taken_is_refused_at_once() {
     bench.outgoing.seal(LOBBY);
     assert_eq!(bench.push(LOBBY, 10), Err(NotTaken::Left));
     let given_up = bench.outgoing.remove(LOBBY);
-    let was_sent: Vec<bool> = given_up.iter().map(|message| message.was_sent).collect();
-    assert_eq!(was_sent, [true, true, true, true, true, true, true, false]);
+    let is_unknown: Vec<bool> = given_up.iter().map(|message| message.is_unknown).collect();
+    assert_eq!(
+        is_unknown,
+        [true, true, true, true, true, true, true, false]
+    );
     bench.outgoing.close();
     bench.outgoing.open(DEPLOYS, bench.now);
     assert_eq!(bench.push(DEPLOYS, 1), Err(NotTaken::Closed));
@@ -212,6 +219,10 @@ enum Act {
     Answer(Fate),
     /// So many publishes on the wire still arrive, the rest and all answers are lost.
     Break(usize),
+    /// As before, and nobody is reached for so many minutes.
+    Away(usize, u64),
+    /// As before, and the next node does not know the session.
+    Renew(usize),
     Wait,
 }
 
@@ -227,15 +238,19 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (1usize..6).prop_map(Act::Send),
         6 => fate.prop_map(Act::Answer),
         1 => (0usize..4).prop_map(Act::Break),
+        1 => (0usize..4, 1u64..40).prop_map(|(arrive, minutes)| Act::Away(arrive, minutes)),
+        1 => (0usize..4).prop_map(Act::Renew),
         2 => Just(Act::Wait),
     ]
 }
 
 /// A node that keeps order as the protocol says: after a refusal for now it refuses what comes later
-/// until the refused one is repeated, and it answers a repeat like the first.
+/// until the refused one is repeated, and it answers a repeat like the first, for as long as it must.
 #[derive(Default)]
 struct Node {
     log: BTreeMap<LocalRoom, Vec<u64>>,
+    /// What a repeat is known by, and when the last of a room was appended.
+    known: BTreeMap<LocalRoom, (BTreeSet<u64>, Option<Instant>)>,
     refused: BTreeMap<LocalRoom, u64>,
     wire: VecDeque<(LocalRoom, u64)>,
 }
@@ -246,10 +261,13 @@ enum Answer {
 }
 
 impl Node {
-    fn take(&mut self, fate: Fate) -> Option<(LocalRoom, u64, Answer)> {
+    fn take(&mut self, fate: Fate, now: Instant) -> Option<(LocalRoom, u64, Answer)> {
         let (room, nonce) = self.wire.pop_front()?;
-        let log = self.log.entry(room).or_default();
-        if log.contains(&nonce) {
+        let (known, appended) = self.known.entry(room).or_default();
+        if appended.is_some_and(|at| now > at + Duration::from_secs(15 * 60)) {
+            known.clear();
+        }
+        if known.contains(&nonce) {
             return Some((room, nonce, Answer::Ack));
         }
         if self
@@ -262,7 +280,9 @@ impl Node {
         self.refused.remove(&room);
         let answer = match fate {
             Fate::Append => {
-                log.push(nonce);
+                self.log.entry(room).or_default().push(nonce);
+                known.insert(nonce);
+                *appended = Some(now);
                 Answer::Ack
             }
             Fate::RefuseForNow => {
@@ -285,10 +305,12 @@ proptest! {
         let mut published: BTreeMap<LocalRoom, Vec<u64>> = BTreeMap::new();
         let mut acked: BTreeMap<LocalRoom, Vec<u64>> = BTreeMap::new();
         let mut refused: BTreeMap<LocalRoom, Vec<u64>> = BTreeMap::new();
+        let mut unknown: BTreeMap<LocalRoom, Vec<u64>> = BTreeMap::new();
         let number = |room: LocalRoom, nonce: u64| u32::try_from(room.0 * 1_000 + nonce).unwrap();
         // In the end the node is well: everything comes to rest.
         let rest = std::iter::repeat_n([Act::Wait, Act::Send(3), Act::Answer(Fate::Append)], 200);
         for act in acts.into_iter().chain(rest.flatten()) {
+            let mut given_up = Vec::new();
             match act {
                 Act::Publish(room) => {
                     let next = published.get(&room).map_or(1, |nonces| nonces.len() as u64 + 1);
@@ -309,7 +331,7 @@ proptest! {
                     }
                 }
                 Act::Answer(fate) => {
-                    let Some((room, nonce, answer)) = node.take(fate) else { continue };
+                    let Some((room, nonce, answer)) = node.take(fate, bench.now) else { continue };
                     let now = bench.now;
                     let (settled, settles) = match answer {
                         Answer::Ack => {
@@ -327,17 +349,42 @@ proptest! {
                         settles.entry(room).or_default().push(nonce);
                     }
                 }
-                Act::Break(arrive) => {
+                Act::Break(arrive) | Act::Away(arrive, _) | Act::Renew(arrive) => {
                     for _ in 0..arrive {
-                        node.take(Fate::Append);
+                        node.take(Fate::Append, bench.now);
                     }
                     node.wire.clear();
                     node.refused.clear();
                     bench.outgoing.detach();
+                    if let Act::Away(_, minutes) = act {
+                        bench.now += Duration::from_secs(60 * minutes);
+                        given_up.extend(bench.outgoing.give_up_forgotten(bench.now).settles);
+                    }
+                    if let Act::Renew(_) = act {
+                        node.known.clear();
+                        given_up.extend(bench.outgoing.give_up_doubtful());
+                    }
                     bench.outgoing.attach(DEPLOYS);
                     bench.outgoing.attach(LOBBY);
                 }
                 Act::Wait => bench.now += Duration::from_secs(6),
+            }
+            let forgotten = bench.outgoing.give_up_forgotten(bench.now);
+            given_up.extend(forgotten.settles);
+            let is_silent = bench
+                .outgoing
+                .waiting_since()
+                .is_some_and(|since| bench.now >= since + Duration::from_secs(30));
+            if forgotten.is_awaited || is_silent {
+                node.wire.clear();
+                node.refused.clear();
+                bench.outgoing.detach();
+                bench.outgoing.attach(DEPLOYS);
+                bench.outgoing.attach(LOBBY);
+            }
+            for settled in given_up {
+                let room = LocalRoom(u64::from(settled / 1_000));
+                unknown.entry(room).or_default().push(u64::from(settled % 1_000));
             }
         }
         prop_assert_eq!(bench.outgoing.len(), 0, "everything is settled");
@@ -346,8 +393,12 @@ proptest! {
             let log = node.log.remove(&room).unwrap_or_default();
             prop_assert!(log.is_sorted_by(|a, b| a < b), "in order and once: {:?}", log);
             let acked = acked.remove(&room).unwrap_or_default();
-            prop_assert_eq!(&acked, &log, "acked is what is in the log");
+            let unknown = unknown.remove(&room).unwrap_or_default();
+            let mut told = log.clone();
+            told.retain(|nonce| !unknown.contains(nonce));
+            prop_assert_eq!(&acked, &told, "acked is what is in the log");
             let mut settled = acked;
+            settled.extend(unknown);
             settled.extend(refused.remove(&room).unwrap_or_default());
             settled.sort_unstable();
             prop_assert_eq!(settled, nonces, "each settled once");

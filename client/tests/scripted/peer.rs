@@ -132,22 +132,26 @@ impl Peer {
 
     /// Takes the next connection and its hello.
     pub(crate) async fn accept(&self) -> Peered {
-        step("a connection and its hello", async {
-            let connection = self.endpoint.accept().await.unwrap().await.unwrap();
-            let (send, recv) = connection.accept_bi().await.unwrap();
-            let mut control = Reader::new(recv);
-            assert_eq!(control.varint().await, StreamType::Control.to_wire());
-            let ClientFrame::Hello(hello) = control.frame().await.unwrap() else {
-                panic!("the first frame is no hello");
-            };
-            Peered {
-                connection,
-                send,
-                control,
-                hello,
-            }
+        step("a connection and its hello", self.try_accept())
+            .await
+            .expect("a connection that is not given up")
+    }
+
+    /// Takes the next connection and its hello, if its client is still there.
+    pub(crate) async fn try_accept(&self) -> Option<Peered> {
+        let connection = self.endpoint.accept().await.unwrap().await.ok()?;
+        let (send, recv) = connection.accept_bi().await.ok()?;
+        let mut control = Reader::new(recv);
+        assert_eq!(control.varint().await, StreamType::Control.to_wire());
+        let ClientFrame::Hello(hello) = control.frame().await? else {
+            panic!("the first frame is no hello");
+        };
+        Some(Peered {
+            connection,
+            send,
+            control,
+            hello,
         })
-        .await
     }
 
     /// Takes the next connection and welcomes it.

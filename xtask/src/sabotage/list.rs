@@ -213,14 +213,24 @@ pub(crate) const SABOTAGES: &[Sabotage] = &[
         name: "the SDK sends a message again as if it were new",
         edit: Edit {
             file: "client/src/outgoing.rs",
-            find: "        item.was_sent = true;",
-            replace: "        if item.was_sent && SABOTAGED {
+            find: "        item.until.get_or_insert(now + crate::REPEAT_TIME_MAX);",
+            replace: "        if item.until.is_some() && SABOTAGED {
             (item.nonce, queue.next) = (queue.next, queue.next.next());
         }
-        item.was_sent = true;",
+        item.until.get_or_insert(now + crate::REPEAT_TIME_MAX);",
         },
         binary: "scripted",
         test: "a_lost_connection_is_resumed_with_the_same_nonces_and_nothing_twice",
+    },
+    Sabotage {
+        name: "the SDK sends again what nodes may have forgotten",
+        edit: Edit {
+            file: "client/src/outgoing/doubt.rs",
+            find: "        self.forgotten_at = doubts.min();",
+            replace: "        self.forgotten_at = doubts.min().filter(|_| !SABOTAGED);",
+        },
+        binary: "scripted",
+        test: "what_was_sent_is_not_sent_again_when_nodes_may_have_forgotten_it",
     },
     Sabotage {
         name: "the SDK shows an entry again that it has",
