@@ -4,7 +4,7 @@
 //! the generator's and the keys are always there; what else fits is decided in order of
 //! importance, so that a small screen loses what one can do without first.
 //!
-//! Invariant: what others wrote goes through [`clean`], and stands last in its row.
+//! Invariant: what others wrote goes through [`crate::clean`], and stands last in its row.
 
 use std::time::Duration;
 
