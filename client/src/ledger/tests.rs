@@ -361,6 +361,24 @@ fn a_message_that_is_in_the_log_twice_is_one_duplicate_however_many_read_it() {
 }
 
 #[test]
+fn an_invention_that_stands_in_the_log_takes_a_place_there() {
+    let mut play = Play::new(1);
+    let room = play.room.clone();
+    play.ledger.sent(&room, stamp(1, 2));
+    let at = Cursor::new(ONE, Seq(3));
+    play.ledger.acked(&room, stamp(1, 2), at);
+    for _ in 0..4 {
+        let reader = play.read_all(1);
+        play.read(reader, ONE, 2, 77);
+        play.read(reader, ONE, 3, 2);
+    }
+    play.expect(Counts {
+        invented: 4,
+        ..Counts::default()
+    });
+}
+
+#[test]
 fn a_message_that_was_refused_is_invented_to_whoever_reads_it() {
     for is_refused_first in [true, false] {
         let mut play = Play::new(2);

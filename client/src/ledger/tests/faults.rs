@@ -41,6 +41,8 @@ struct Run {
     pace: Vec<[usize; READERS]>,
     /// Whether a round begins with the acks of what was sent before, or ends with them.
     acks_first: Vec<bool>,
+    /// Messages whose ack comes a round later than those of others, by place.
+    slow: Vec<bool>,
     /// Whether the ledger is told that nobody will tell the fate of what is not acked.
     tells: bool,
     faults: Vec<(usize, Fault)>,
@@ -74,10 +76,11 @@ fn run(faults: impl Strategy<Value = usize>) -> impl Strategy<Value = Run> {
             prop::collection::vec(entry(), 4..60),
             prop::collection::vec([0..9_usize, 0..9_usize, 0..9_usize], 1..20),
             prop::collection::vec(any::<bool>(), 20),
+            prop::collection::vec(any::<bool>(), 60),
             any::<bool>(),
             prop::collection::vec((any::<prop::sample::Index>(), fault()), faults),
         )
-            .prop_map(|(mut log, pace, acks_first, tells, faults)| {
+            .prop_map(|(mut log, pace, acks_first, slow, tells, faults)| {
                 log.push(Entry::Acked);
                 // The last entry is another matter: who misses that one is behind.
                 let place = |index: prop::sample::Index| index.index(log.len() - 2);
@@ -87,6 +90,7 @@ fn run(faults: impl Strategy<Value = usize>) -> impl Strategy<Value = Run> {
                     log: log.clone(),
                     pace,
                     acks_first,
+                    slow,
                     tells,
                 }
             })
@@ -154,7 +158,7 @@ impl Run {
         }
         let lanes: Vec<Vec<Frame>> = (0..READERS).map(|reader| self.lane(reader)).collect();
         let mut read = [0; READERS];
-        let (mut sent, mut acked) = (0, 0);
+        let (mut sent, mut open) = (0, Vec::new());
         let rounds = self.pace.len() + 1;
         for round in 0..rounds {
             let is_over = round == rounds - 1;
@@ -164,8 +168,9 @@ impl Run {
                 .copied()
                 .unwrap_or([usize::MAX; READERS]);
             let acks_first = self.acks_first[round % self.acks_first.len()];
+            let sent_before = sent;
             if acks_first {
-                self.ack(&mut ledger, &mut acked, sent);
+                self.ack(&mut ledger, &mut open, |index| !self.is_slow(index));
             }
             for (reader, lane) in lanes.iter().enumerate() {
                 for _ in 0..pace[reader] {
@@ -175,6 +180,7 @@ impl Run {
                     // Whatever it is, it is sent before it is read, and so is what it hides.
                     while sent < self.log.len() && sent <= read[reader] + self.faults.len() + 1 {
                         self.send(&mut ledger, sent);
+                        open.push(sent);
                         sent += 1;
                     }
                     read[reader] += 1;
@@ -185,9 +191,10 @@ impl Run {
                     ledger.read(readers[reader], &room, cursor, frame.found, frame.kind);
                 }
             }
-            if !acks_first || is_over {
-                self.ack(&mut ledger, &mut acked, sent);
-            }
+            self.ack(&mut ledger, &mut open, |index| {
+                let is_quick = !acks_first && !self.is_slow(index);
+                is_over || is_quick || index < sent_before
+            });
             if settles(round) {
                 ledger.settle();
             }
@@ -202,16 +209,24 @@ impl Run {
         }
     }
 
-    fn ack(&self, ledger: &mut Ledger, acked: &mut usize, sent: usize) {
-        for index in *acked..sent {
-            let at = Cursor::new(ONE, Seq(index as u64 + 1));
-            match (self.frame(index).found.stamp, self.log[index]) {
+    fn is_slow(&self, index: usize) -> bool {
+        self.slow[index % self.slow.len()]
+    }
+
+    /// Acks those of the open messages that are due.
+    fn ack(&self, ledger: &mut Ledger, open: &mut Vec<usize>, is_due: impl Fn(usize) -> bool) {
+        open.retain(|index| {
+            if !is_due(*index) {
+                return true;
+            }
+            let at = Cursor::new(ONE, Seq(*index as u64 + 1));
+            match (self.frame(*index).found.stamp, self.log[*index]) {
                 (Some(stamp), Entry::Acked) => ledger.acked(&room(), stamp, at),
                 (Some(stamp), _) if self.tells => ledger.given_up(&room(), stamp),
                 _ => {}
             }
-        }
-        *acked = sent;
+            false
+        });
     }
 
     /// Whether all that the faults touch was acked: what has no ack can be confused with its like.
