@@ -7,8 +7,9 @@ use chat_protocol::limits::{TOKEN_BYTES_MAX, USER_NAME_BYTES_MAX};
 use crate::client::Client;
 use crate::driver;
 use crate::error::ConnectError;
-use crate::events::Events;
+use crate::events::{EVENTS_LEN_MAX, EVENTS_LEN_MIN, Events};
 use crate::session::SessionTicket;
+use crate::sockets::Sockets;
 use crate::target::Target;
 use crate::trust::Trust;
 
@@ -32,6 +33,9 @@ pub(crate) struct Settings {
     pub(crate) close_timeout: Duration,
     pub(crate) keep_alive: Duration,
     pub(crate) reconnect: bool,
+    pub(crate) sockets: Option<Sockets>,
+    pub(crate) events_len_max: usize,
+    pub(crate) lane_window_bytes: u32,
 }
 
 impl Builder {
@@ -47,6 +51,9 @@ impl Builder {
                 close_timeout: Duration::from_secs(2),
                 keep_alive: Duration::from_secs(3),
                 reconnect: true,
+                sockets: None,
+                events_len_max: EVENTS_LEN_MAX,
+                lane_window_bytes: LANE_WINDOW_BYTES_DEFAULT,
             },
             resume: None,
         }
@@ -110,6 +117,28 @@ impl Builder {
         self
     }
 
+    /// Shares these UDP sockets with other clients, instead of opening one: for programs with many
+    /// clients. What they share besides is said at [`Sockets`].
+    pub fn sockets(mut self, sockets: Sockets) -> Self {
+        self.settings.sockets = Some(sockets);
+        self
+    }
+
+    /// How many events may wait for the application before the node must wait. The default, and the
+    /// most, is [`EVENTS_LEN_MAX`]; the least is [`EVENTS_LEN_MIN`].
+    pub fn events_len_max(mut self, len: usize) -> Self {
+        self.settings.events_len_max = len.clamp(EVENTS_LEN_MIN, EVENTS_LEN_MAX);
+        self
+    }
+
+    /// What the node may send of one room ahead of the application, in bytes, beyond the events that
+    /// wait. The default is 128 KiB, the least 16 KiB, the most 1 MiB. It is memory that a room takes
+    /// while the application does not read, and bounds how fast a distant node can send.
+    pub fn lane_window(mut self, bytes: u32) -> Self {
+        self.settings.lane_window_bytes = bytes.clamp(16 * 1024, 1024 * 1024);
+        self
+    }
+
     /// Continues a session of another process, if the cluster still knows it: see
     /// [`Welcomed::resumed`](crate::Welcomed::resumed). That process must not use it any more.
     ///
@@ -161,3 +190,6 @@ impl Builder {
         driver::connect(targets, self.settings, self.resume).await
     }
 }
+
+/// What a node may send on one lane ahead of the application, in bytes: some hundred messages.
+const LANE_WINDOW_BYTES_DEFAULT: u32 = 128 * 1024;

@@ -15,6 +15,7 @@ use crate::error::RequestError;
 use crate::lock::lock;
 use crate::room::Room;
 use crate::session::{SessionTicket, Welcomed};
+use crate::stats::{ConnectionStats, Traffic};
 
 /// A session with a chat cluster. Cheap to clone; every clone is the same session.
 ///
@@ -190,20 +191,42 @@ impl Client {
     /// Measurements of the connection; `None` while there is none.
     #[must_use]
     pub fn connection_stats(&self) -> Option<ConnectionStats> {
-        let connection = lock(&self.handle.shared().connection).clone()?;
-        let stats = connection.stats();
-        Some(ConnectionStats {
-            rtt: connection.rtt(),
-            congestion_window_bytes: stats.path.cwnd,
-            mtu_bytes: stats.path.current_mtu,
-            packets_sent: stats.path.sent_packets,
-            packets_lost: stats.path.lost_packets,
-            congestion_events: stats.path.congestion_events,
-            datagrams_sent: stats.udp_tx.datagrams,
-            datagrams_received: stats.udp_rx.datagrams,
-            bytes_sent: stats.udp_tx.bytes,
-            bytes_received: stats.udp_rx.bytes,
-        })
+        lock(&self.handle.shared().line).stats()
+    }
+
+    /// What the network carried for this client, over all its connections. It stays readable when
+    /// the client is closed.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        lock(&self.handle.shared().line).traffic()
+    }
+
+    /// Drops the connection and resumes on another at once, as if the network had lost it and the
+    /// client had noticed. Kept: the session, its rooms and where they are read, messages without an
+    /// ack and requests without an answer, which are sent again. Nothing is lost by it. Like after a
+    /// loss, the next target comes first, and [`Event::Disconnected`](crate::Event::Disconnected)
+    /// and [`Event::Connected`](crate::Event::Connected) tell of it.
+    ///
+    /// Does not wait: several calls before the client comes to it are one. While an attempt to
+    /// connect is waited for, it is made at once; while one is made, nothing changes. A client that
+    /// shall not reconnect by itself ([`Builder::reconnect`](crate::Builder::reconnect)) is ended.
+    pub fn reconnect(&self) {
+        self.handle.shared().reconnect.notify_one();
+    }
+
+    /// Ends as a process does that crashes: not a packet more is sent, not even to say goodbye. The
+    /// node notices by its idle timeout, and keeps the session for its grace time after that, so
+    /// that [`ticket`](Self::ticket), taken before, can [`resume`](crate::Builder::resume) it.
+    ///
+    /// Lost are messages without an ack: they settle as
+    /// [`PublishError::Unknown`](crate::PublishError::Unknown), or as
+    /// [`PublishError::Closed`](crate::PublishError::Closed) when they were never sent. Requests
+    /// fail as closed, and [`Event::Closed`](crate::Event::Closed) comes after the events that wait.
+    /// What the node repeats meanwhile is taken and thrown away.
+    ///
+    /// Cancel safety: once polled, the client is ended even when this is dropped.
+    pub async fn abandon(self) {
+        self.handle.abandon().await;
     }
 
     /// Ends the session: waits for the acks of what was published, at most the close timeout (see
@@ -226,32 +249,6 @@ impl Debug for Client {
             .field("session", &session)
             .finish_non_exhaustive()
     }
-}
-
-/// Measurements of a connection. Counts are from its start.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct ConnectionStats {
-    /// Round trip time, smoothed.
-    pub rtt: Duration,
-    /// Bytes that may be on their way to the node.
-    pub congestion_window_bytes: u64,
-    /// Largest packet that fits the path, in bytes.
-    pub mtu_bytes: u16,
-    /// QUIC packets sent.
-    pub packets_sent: u64,
-    /// QUIC packets lost.
-    pub packets_lost: u64,
-    /// How often loss made the client slower.
-    pub congestion_events: u64,
-    /// UDP datagrams sent.
-    pub datagrams_sent: u64,
-    /// UDP datagrams received.
-    pub datagrams_received: u64,
-    /// Bytes sent in UDP datagrams.
-    pub bytes_sent: u64,
-    /// Bytes received in UDP datagrams.
-    pub bytes_received: u64,
 }
 
 /// Most names [`Client::members`] joins from pages.

@@ -18,6 +18,7 @@ use crate::history::HistoryPage;
 use crate::outgoing::{LocalRoom, Outgoing};
 use crate::room::RoomState;
 use crate::session::Welcomed;
+use crate::stats::Line;
 
 /// Where a command's answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
@@ -79,11 +80,14 @@ pub(crate) struct Shared {
     pub(crate) session: Mutex<Session>,
     /// The rooms that are joined, over reconnects.
     pub(crate) rooms: Mutex<HashMap<RoomName, Arc<RoomState>>>,
-    /// The connection, while there is one.
-    pub(crate) connection: Mutex<Option<quinn::Connection>>,
+    pub(crate) line: Mutex<Line>,
     pub(crate) events: EventQueue,
     /// Cancelled when the driver shall end. Not a command, which might have to wait.
     pub(crate) close: CancellationToken,
+    /// Cancelled when the driver shall end without a word.
+    pub(crate) abandon: CancellationToken,
+    /// Another connection is wanted.
+    pub(crate) reconnect: Notify,
     /// Cancelled when the driver has ended.
     pub(crate) ended: CancellationToken,
 }
@@ -100,12 +104,13 @@ pub(crate) struct Session {
 /// One handle's end: the client is closed when all of them, and the events, are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
-    commands: mpsc::Sender<Command>,
+    /// Boxed, as a channel keeps space for 32 of what it carries.
+    commands: mpsc::Sender<Box<Command>>,
     shared: Arc<Shared>,
 }
 
 impl Handle {
-    pub(crate) const fn new(commands: mpsc::Sender<Command>, shared: Arc<Shared>) -> Self {
+    pub(crate) const fn new(commands: mpsc::Sender<Box<Command>>, shared: Arc<Shared>) -> Self {
         Self { commands, shared }
     }
 
@@ -122,7 +127,7 @@ impl Handle {
         let ask = async {
             // When the queue is full this waits: the driver empties it without waiting for anybody.
             self.commands
-                .send(command(reply))
+                .send(Box::new(command(reply)))
                 .await
                 .map_err(|_| RequestError::Closed)?;
             answer.await.map_err(|_| RequestError::Closed)?
@@ -135,6 +140,12 @@ impl Handle {
     /// Asks the driver to end, and waits until it has.
     pub(crate) async fn close(&self) {
         self.shared.close.cancel();
+        self.shared.ended.cancelled().await;
+    }
+
+    /// Makes the driver end without a word, and waits until it has.
+    pub(crate) async fn abandon(&self) {
+        self.shared.abandon.cancel();
         self.shared.ended.cancelled().await;
     }
 }

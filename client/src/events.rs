@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Debug};
+use std::mem;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -33,17 +34,34 @@ impl Events {
 
     /// Waits for the next event; `None` after [`Event::Closed`].
     ///
-    /// Up to [`EVENTS_LEN_MAX`] are kept. When the application does not read them, the node is made
+    /// Up to [`EVENTS_LEN_MAX`] are kept, or what [`Builder::events_len_max`] says. When the application does not read them, the node is made
     /// to wait; after too long it ends the connection, and reading goes on where it was after a
     /// reconnect, or with a [`Gap`](Event::Gap). Requests and acks do not depend on it.
     ///
     /// Cancel safety: nothing is lost when this is dropped before it resolved.
+    ///
+    /// [`Builder::events_len_max`]: crate::Builder::events_len_max
     pub async fn next(&mut self) -> Option<Event> {
         loop {
             match self.shared.events.pop() {
                 Popped::Event(event) => return Some(event),
                 Popped::Finished => return None,
                 Popped::Empty => self.shared.events.ready.notified().await,
+            }
+        }
+    }
+
+    /// Waits for an event, and takes all there are then, at most `len_max`, which counts as 1 at
+    /// least: they are added to `events`. Gives how many; 0 only after [`Event::Closed`]. A reader of
+    /// many events wakes once for many, and not for each.
+    ///
+    /// Cancel safety: nothing is lost or added when this is dropped before it resolved.
+    pub async fn next_many(&mut self, events: &mut Vec<Event>, len_max: usize) -> usize {
+        loop {
+            match self.shared.events.pop_many(events, len_max.max(1)) {
+                Some(0) => self.shared.events.ready.notified().await,
+                Some(len) => return len,
+                None => return 0,
             }
         }
     }
@@ -70,9 +88,11 @@ impl Drop for Events {
 }
 
 /// The queue itself.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EventQueue {
     inner: Mutex<Inner>,
+    /// Events beyond which lanes wait.
+    len_max: usize,
     /// Something was added, or the queue is finished. At most one waits: the application.
     ready: Notify,
     /// There is space again, or nobody reads any more. Lanes wait here.
@@ -113,13 +133,23 @@ pub(crate) struct LaneTicket {
 pub(crate) struct Detached;
 
 impl EventQueue {
+    pub(crate) fn new(len_max: usize) -> Self {
+        Self {
+            inner: Mutex::default(),
+            len_max,
+            ready: Notify::new(),
+            space: Notify::new(),
+            abandoned: Notify::new(),
+        }
+    }
+
     /// Adds an event of the connection. Never waits.
     pub(crate) fn push(&self, event: Event) {
         let mut inner = lock(&self.inner);
         if inner.finished || inner.abandoned {
             return;
         }
-        inner.make_way_for(&event);
+        inner.make_way_for(&event, self.len_max);
         inner.events.push_back(Queued { event, place: None });
         drop(inner);
         self.ready.notify_one();
@@ -157,7 +187,7 @@ impl EventQueue {
         if ticket.room.lane.load(Ordering::Relaxed) != ticket.lane || inner.finished {
             return Some(Err(Detached));
         }
-        if event.is_some() && !inner.abandoned && inner.events.len() >= EVENTS_LEN_MAX {
+        if event.is_some() && !inner.abandoned && inner.events.len() >= self.len_max {
             return None;
         }
         if let Some(reached) = reached {
@@ -236,21 +266,61 @@ impl EventQueue {
             };
         };
         // Lanes are woken when half of the queue is free, so that they add many at a time.
-        let has_space = inner.events.len() == EVENTS_LEN_MAX / 2;
+        let has_space = inner.events.len() == self.len_max / 2;
+        inner.shrink();
         drop(inner);
         if has_space {
             self.space.notify_waiters();
         }
-        if let Some((room, Some(reached))) = place {
-            lock(&room.inner).handed = Some(reached);
-        }
+        hand(place);
         Popped::Event(event)
+    }
+
+    /// Takes up to `len_max` events, at least 1, and gives how many there were; `None` when it is
+    /// finished.
+    fn pop_many(&self, events: &mut Vec<Event>, len_max: usize) -> Option<usize> {
+        let mut inner = lock(&self.inner);
+        let before = inner.events.len();
+        if before == 0 {
+            return (!inner.finished).then_some(0);
+        }
+        let len = before.min(len_max);
+        let taken = if len == before {
+            mem::take(&mut inner.events)
+        } else {
+            inner.events.drain(..len).collect()
+        };
+        drop(inner);
+        // As of `pop`: once, when half of the queue is free.
+        if before > self.len_max / 2 && before - len <= self.len_max / 2 {
+            self.space.notify_waiters();
+        }
+        events.reserve(len);
+        for Queued { event, place } in taken {
+            hand(place);
+            events.push(event);
+        }
+        Some(len)
+    }
+}
+
+/// Takes note of how far the application is in a room.
+fn hand(place: Option<(Arc<RoomState>, Option<Cursor>)>) {
+    if let Some((room, Some(reached))) = place {
+        lock(&room.inner).handed = Some(reached);
     }
 }
 
 impl Inner {
+    /// Gives back what a burst took: a client that is idle holds little.
+    fn shrink(&mut self) {
+        if self.events.is_empty() && self.events.capacity() > KEPT_LEN_MAX {
+            self.events = VecDeque::new();
+        }
+    }
+
     /// Removes what a newer event of the connection makes needless.
-    fn make_way_for(&mut self, event: &Event) {
+    fn make_way_for(&mut self, event: &Event, len_max: usize) {
         let is_disconnected = |event: &Event| matches!(event, Event::Disconnected { .. });
         if is_disconnected(event)
             && self
@@ -260,7 +330,7 @@ impl Inner {
         {
             self.events.pop_back();
         }
-        if self.events.len() >= EVENTS_LEN_MAX {
+        if self.events.len() >= len_max {
             let is_of_connection =
                 |queued: &Queued| queued.place.is_none() && queued.event.room().is_none();
             let oldest = self.events.iter().position(is_of_connection);
@@ -278,6 +348,12 @@ impl Inner {
 
 /// Events that wait for the application. About one megabyte of ordinary messages.
 pub const EVENTS_LEN_MAX: usize = 1024;
+
+/// Fewest that may be asked for with [`Builder::events_len_max`](crate::Builder::events_len_max).
+pub const EVENTS_LEN_MIN: usize = 32;
+
+/// Events whose space an empty queue keeps.
+const KEPT_LEN_MAX: usize = 8;
 
 /// Events of the connection that a full queue keeps: a few reconnects and what went with them.
 const STATES_LEN_MAX: usize = 16;

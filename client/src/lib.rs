@@ -57,6 +57,8 @@ mod outgoing;
 mod own;
 mod room;
 mod session;
+mod sockets;
+mod stats;
 mod target;
 pub mod trust;
 
@@ -66,15 +68,17 @@ pub use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, Presen
 pub use chat_protocol::node::{Durability, MemberPage, RoomSummary, Status};
 
 pub use crate::builder::Builder;
-pub use crate::client::{Client, ConnectionStats, MEMBERS_LEN_MAX, ROOMS_LEN_MAX};
+pub use crate::client::{Client, MEMBERS_LEN_MAX, ROOMS_LEN_MAX};
 pub use crate::command::REQUEST_TIMEOUT;
 pub use crate::delivery::Delivery;
 pub use crate::error::{ConnectError, PublishError, RequestError};
 pub use crate::event::{Disconnect, Event};
-pub use crate::events::{EVENTS_LEN_MAX, Events};
+pub use crate::events::{EVENTS_LEN_MAX, EVENTS_LEN_MIN, Events};
 pub use crate::history::HistoryPage;
 pub use crate::room::{Room, RoomSnapshot};
 pub use crate::session::{InvalidTicket, MessageId, SessionTicket, Welcomed};
+pub use crate::sockets::{SETTINGS_LEN_MAX, SOCKETS_LEN_MAX, SocketBuffers, Sockets};
+pub use crate::stats::{ConnectionStats, Traffic};
 pub use crate::target::{DEFAULT_PORT, InvalidTarget, Target};
 pub use crate::trust::{Fingerprint, Trust, TrustError, certs_dir};
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::QuicClientConfig;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -59,7 +60,7 @@ impl Trust {
     }
 
     /// The TLS side of connections that believe this: TLS 1.3, our ALPN, no early data.
-    pub(crate) fn tls_config(&self) -> Result<QuicClientConfig, TrustError> {
+    pub(crate) fn tls_config(&self, tickets: Tickets) -> Result<QuicClientConfig, TrustError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
@@ -86,8 +87,19 @@ impl Trust {
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![chat_protocol::ALPN.to_vec()];
         config.enable_early_data = false;
+        config.resumption = match tickets {
+            Tickets::Kept => Resumption::in_memory_sessions(TICKETS_LEN_MAX),
+            Tickets::Refused => Resumption::disabled(),
+        };
         QuicClientConfig::try_from(config).map_err(|error| TrustError::Tls(error.to_string()))
     }
+}
+
+/// Whether the next handshake with a node may go on from the last one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tickets {
+    Kept,
+    Refused,
 }
 
 impl Default for Trust {
@@ -299,6 +311,9 @@ struct PinMismatch {
     actual: Fingerprint,
 }
 
+/// Nodes whose TLS sessions are remembered; a client seldom meets more.
+const TICKETS_LEN_MAX: usize = 32;
+
 /// The development CA's file name in its directory.
 pub const DEVELOPMENT_CA: &str = "ca.pem";
 
@@ -400,7 +415,7 @@ mod tests {
         };
         let path = dir.path().join(DEVELOPMENT_CA);
         assert_eq!(
-            missing.tls_config().err(),
+            missing.tls_config(Tickets::Kept).err(),
             Some(TrustError::NoDevelopmentCa { path: path.clone() })
         );
         std::fs::write(&path, "no certificate").unwrap();
@@ -409,7 +424,7 @@ mod tests {
             Trust::Ca(path.clone()),
             Trust::Ca(dir.path().join("gone")),
         ] {
-            let error = trust.tls_config().err().unwrap().to_string();
+            let error = trust.tls_config(Tickets::Kept).err().unwrap().to_string();
             assert!(error.contains(&*dir.path().to_string_lossy()), "{error}");
         }
     }

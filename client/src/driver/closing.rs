@@ -12,6 +12,7 @@ use crate::driver::greet::DONE;
 use crate::error::PublishError;
 use crate::event::Disconnect;
 use crate::lock::lock;
+use crate::sockets::forgotten_after;
 
 /// How far closing has come.
 #[derive(Clone, Copy, Debug)]
@@ -56,20 +57,30 @@ impl Driver {
         }
     }
 
+    /// Ends at once, and without a word to the node.
+    pub(crate) fn on_abandon(&mut self) {
+        if let Some(link) = self.link.take() {
+            link.cut(forgotten_after(self.settings.keep_alive));
+        }
+        self.end = Some(Disconnect::without_code("the client was abandoned"));
+    }
+
     /// Whether the session is ended as far as this client is concerned.
     pub(crate) const fn said_bye(&self) -> bool {
         matches!(self.closing, Some(Closing::Goodbye(_)))
     }
 
     /// Tells everybody that it is over, and the node too.
-    pub(crate) async fn finish(mut self, reason: Disconnect) {
+    pub(crate) async fn finish(&mut self, reason: Disconnect) {
         self.commands.close();
         self.shared.end(reason);
         if let Some(link) = self.link.take() {
             link.connection.close(DONE, b"");
         }
         self.dialing = None;
-        self.dialer.wait_idle().await;
+        if !self.shared.abandon.is_cancelled() {
+            self.dialer.wait_idle().await;
+        }
     }
 }
 
@@ -88,7 +99,7 @@ impl Drop for Ending {
 impl Shared {
     /// Settles what nobody will answer any more. Only the first reason counts.
     fn end(&self, reason: Disconnect) {
-        *lock(&self.connection) = None;
+        lock(&self.line).change(None);
         lock(&self.rooms).clear();
         let given_up = {
             let mut outgoing = lock(&self.outgoing);

@@ -62,7 +62,7 @@ impl Driver {
         while let Some(link) = self.link.as_mut() {
             match next_frame(&mut link.decoder) {
                 Ok(Some(frame)) => self.on_frame(frame, now),
-                Ok(None) => return,
+                Ok(None) => return link.shrink(),
                 Err(error) => return self.on_fault(&error.to_string(), now),
             }
         }

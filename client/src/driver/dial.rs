@@ -5,14 +5,14 @@
 //! between two nodes.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Mutex;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use quinn::{ClientConfig, Connection, Endpoint};
+use quinn::{ClientConfig, Connection};
 use tokio::net::lookup_host;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
@@ -20,28 +20,28 @@ use chat_protocol::client::Hello;
 
 use crate::builder::Settings;
 use crate::driver::greet::{Greeted, greet};
-use crate::driver::transport::client_config;
 use crate::driver::trouble::{Trouble, is_final};
 use crate::error::ConnectError;
 use crate::event::Disconnect;
-use crate::lock::lock;
+use crate::sockets::{self, Dialing, Seat, Sockets};
 use crate::target::Target;
 use crate::trust::{Trust, TrustError};
 
-/// Opens connections. One for the life of a client, so that TLS sessions are resumed.
+/// Opens connections. One for the life of a client, so that it keeps its socket, and resumes TLS
+/// sessions if the socket is its own.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     trust: Trust,
     config: ClientConfig,
     timeout: Duration,
-    /// One socket per address family, opened when first needed: not every machine has both.
-    endpoints: Mutex<Endpoints>,
+    seat: Seat,
 }
 
-#[derive(Debug, Default)]
-struct Endpoints {
-    v4: Option<Endpoint>,
-    v6: Option<Endpoint>,
+/// A connection whose handshake is done, and the task that drives it.
+#[derive(Debug)]
+pub(crate) struct Shaken {
+    pub(crate) connection: Connection,
+    pub(crate) task: Option<AbortHandle>,
 }
 
 /// A node that welcomed the session.
@@ -81,11 +81,15 @@ pub(crate) enum Reason {
 
 impl Dialer {
     pub(crate) fn new(settings: &Settings) -> Result<Self, TrustError> {
+        let seat = settings
+            .sockets
+            .as_ref()
+            .map_or_else(Seat::own, Sockets::seat);
         Ok(Self {
             trust: settings.trust.clone(),
-            config: client_config(settings.trust.tls_config()?, settings.keep_alive),
+            config: seat.config(settings)?,
             timeout: settings.connect_timeout,
-            endpoints: Mutex::default(),
+            seat,
         })
     }
 
@@ -117,7 +121,7 @@ impl Dialer {
             // All have failed, or the time is over.
             let Some(finished) = finished else { break };
             let (target, reason) = match finished {
-                (target, Ok(connection)) => match self.hello(connection, &hello, deadline).await {
+                (target, Ok(shaken)) => match self.hello(shaken, &hello, deadline).await {
                     Ok(greeted) => {
                         return Ok(Established {
                             target: target.clone(),
@@ -149,26 +153,18 @@ impl Dialer {
 
     /// Waits until the node knows that the connections are closed, for a moment.
     pub(crate) async fn wait_idle(&self) {
-        let (v4, v6) = {
-            let endpoints = lock(&self.endpoints);
-            (endpoints.v4.clone(), endpoints.v6.clone())
-        };
-        let deadline = Instant::now() + IDLE_WAIT;
-        for endpoint in [v4, v6].into_iter().flatten() {
-            // Beyond that the node learns it from its idle timeout.
-            let _ = timeout_at(deadline, endpoint.wait_idle()).await;
-        }
+        self.seat.wait_idle(IDLE_WAIT).await;
     }
 
     async fn hello(
         &self,
-        connection: Connection,
+        shaken: Shaken,
         hello: &Hello,
         deadline: Instant,
     ) -> Result<Greeted, Reason> {
         // A node that shakes hands and then says nothing must not take the time of all others.
         let deadline = deadline.min(Instant::now() + self.timeout / 2);
-        match timeout_at(deadline, greet(connection, hello)).await {
+        match timeout_at(deadline, greet(shaken, hello)).await {
             Ok(greeted) => greeted,
             Err(_) => {
                 let silent = "it opened the connection but did not answer the hello";
@@ -180,14 +176,14 @@ impl Dialer {
     }
 
     /// Tries the addresses of a target, each a moment after the one before.
-    async fn handshakes<'a>(&self, target: &'a Target) -> (&'a Target, Result<Connection, Reason>) {
+    async fn handshakes<'a>(&self, target: &'a Target) -> (&'a Target, Result<Shaken, Reason>) {
         (target, self.try_handshakes(target).await)
     }
 
-    async fn try_handshakes(&self, target: &Target) -> Result<Connection, Reason> {
+    async fn try_handshakes(&self, target: &Target) -> Result<Shaken, Reason> {
         self.trust.check(target).map_err(Reason::Trust)?;
         let mut waiting: VecDeque<SocketAddr> = resolve(target).await?.into();
-        let mut racing: FuturesUnordered<BoxFuture<'_, Result<Connection, Reason>>> =
+        let mut racing: FuturesUnordered<BoxFuture<'_, Result<Shaken, Reason>>> =
             FuturesUnordered::new();
         let mut reason: Option<Reason> = None;
         let mut answered_at = None;
@@ -201,7 +197,7 @@ impl Dialer {
             let give_up = answered_at.map_or(now, |answered: Instant| answered + ANSWERED_WAIT);
             tokio::select! {
                 finished = racing.next() => match finished {
-                    Some(Ok(connection)) => return Ok(connection),
+                    Some(Ok(shaken)) => return Ok(shaken),
                     Some(Err(error)) => {
                         if error.is_answer() {
                             answered_at.get_or_insert_with(Instant::now);
@@ -220,28 +216,16 @@ impl Dialer {
         Err(reason.unwrap_or(Reason::Trouble(Trouble::Unreachable(None))))
     }
 
-    async fn handshake(&self, address: SocketAddr, target: &Target) -> Result<Connection, Reason> {
-        let endpoint = self.endpoint(address.ip()).map_err(Reason::Socket)?;
-        let connecting = endpoint
-            .connect_with(self.config.clone(), address, &target.server_name())
-            .map_err(|error| Reason::Trouble(Trouble::Unreachable(Some(error.to_string()))))?;
-        connecting
+    async fn handshake(&self, address: SocketAddr, target: &Target) -> Result<Shaken, Reason> {
+        let endpoint = self.seat.endpoint(address.ip()).map_err(Reason::Socket)?;
+        let config = self.config.clone();
+        let Dialing { connecting, task } =
+            sockets::dial(&endpoint, config, address, &target.server_name())
+                .map_err(|error| Reason::Trouble(Trouble::Unreachable(Some(error.to_string()))))?;
+        let connection = connecting
             .await
-            .map_err(|error| Reason::Trouble(Trouble::of(&error)))
-    }
-
-    fn endpoint(&self, address: IpAddr) -> std::io::Result<Endpoint> {
-        let mut endpoints = lock(&self.endpoints);
-        let (slot, unspecified): (_, IpAddr) = match address {
-            IpAddr::V4(_) => (&mut endpoints.v4, Ipv4Addr::UNSPECIFIED.into()),
-            IpAddr::V6(_) => (&mut endpoints.v6, Ipv6Addr::UNSPECIFIED.into()),
-        };
-        if let Some(endpoint) = slot {
-            return Ok(endpoint.clone());
-        }
-        Ok(slot
-            .insert(Endpoint::client(SocketAddr::new(unspecified, 0))?)
-            .clone())
+            .map_err(|error| Reason::Trouble(Trouble::of(&error)))?;
+        Ok(Shaken { connection, task })
     }
 }
 

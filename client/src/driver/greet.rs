@@ -10,8 +10,9 @@ use chat_protocol::{
     StreamType, varint,
 };
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt, WriteError};
+use tokio::task::AbortHandle;
 
-use crate::driver::dial::Reason;
+use crate::driver::dial::{Reason, Shaken};
 use crate::driver::trouble::{Trouble, is_final};
 use crate::error::plain;
 
@@ -19,6 +20,8 @@ use crate::error::plain;
 #[derive(Debug)]
 pub(crate) struct Greeted {
     pub(crate) connection: Connection,
+    /// The task that drives it.
+    pub(crate) task: Option<AbortHandle>,
     pub(crate) send: SendStream,
     pub(crate) recv: RecvStream,
     /// May hold frames that came right after the welcome.
@@ -27,7 +30,8 @@ pub(crate) struct Greeted {
 }
 
 /// Opens the control stream, says hello and waits for the answer. Dropping it drops the connection.
-pub(crate) async fn greet(connection: Connection, hello: &Hello) -> Result<Greeted, Reason> {
+pub(crate) async fn greet(shaken: Shaken, hello: &Hello) -> Result<Greeted, Reason> {
+    let Shaken { connection, task } = shaken;
     let (mut send, mut recv) = connection.open_bi().await.map_err(|error| lost(&error))?;
     let mut out = BytesMut::new();
     varint::put(StreamType::Control.to_wire(), &mut out);
@@ -44,6 +48,7 @@ pub(crate) async fn greet(connection: Connection, hello: &Hello) -> Result<Greet
                 NodeFrame::Welcome(welcome) => {
                     return Ok(Greeted {
                         connection,
+                        task,
                         send,
                         recv,
                         decoder,

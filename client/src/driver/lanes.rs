@@ -75,7 +75,7 @@ pub(crate) struct LaneReader {
     id: LaneId,
     stream: RecvStream,
     decoder: FrameDecoder,
-    notes: mpsc::Sender<Note>,
+    notes: mpsc::Sender<Box<Note>>,
     shared: Arc<Shared>,
 }
 
@@ -94,7 +94,7 @@ impl LaneReader {
     pub(crate) fn new(
         id: LaneId,
         stream: RecvStream,
-        notes: mpsc::Sender<Note>,
+        notes: mpsc::Sender<Box<Note>>,
         shared: Arc<Shared>,
     ) -> Self {
         Self {
@@ -117,12 +117,8 @@ impl LaneReader {
                 Err(Stop::UnknownStream) => StreamCode::UnsupportedStream,
                 Err(Stop::Fault(code, text)) => {
                     debug!(%text, "the node broke the protocol");
-                    let note = Note {
-                        lane: self.id,
-                        what: Noted::Fault { code, text },
-                    };
                     // Without a driver nobody needs to know.
-                    let _ = self.notes.send(note).await;
+                    let _ = self.note(Noted::Fault { code, text }).await;
                     StreamCode::Closing
                 }
             };
@@ -156,13 +152,7 @@ impl LaneReader {
             joined: Box::new(joined.clone()),
             answer,
         };
-        self.notes
-            .send(Note {
-                lane: self.id,
-                what,
-            })
-            .await
-            .map_err(|_| Stop::Lost)?;
+        self.note(what).await?;
         let Opened { room, rejoined } = opened.await.map_err(|_| Stop::Detached)?;
         let ticket = LaneTicket {
             room,
@@ -177,13 +167,7 @@ impl LaneReader {
                     room: ticket.room.local,
                     reason,
                 };
-                let _ = self
-                    .notes
-                    .send(Note {
-                        lane: self.id,
-                        what,
-                    })
-                    .await;
+                let _ = self.note(what).await;
                 return Ok(());
             }
             self.perform(&ticket, step, &follow).await?;
@@ -303,6 +287,14 @@ impl LaneReader {
         (is_current.then_some(nonce), own)
     }
 
+    /// Tells the driver; fails when there is none any more.
+    async fn note(&self, what: Noted) -> Result<(), Stop> {
+        let lane = self.id;
+        // Boxed, as a channel keeps space for 32 of what it carries.
+        let noted = self.notes.send(Box::new(Note { lane, what })).await;
+        noted.map_err(|_| Stop::Lost)
+    }
+
     async fn next_raw(&mut self) -> Result<chat_protocol::RawFrame, Stop> {
         loop {
             if let Some(raw) = self.decoder.next().map_err(|error| frame_fault(&error))? {
@@ -313,6 +305,10 @@ impl LaneReader {
     }
 
     async fn fill(&mut self) -> Result<(), Stop> {
+        if !self.decoder.is_mid_frame() {
+            // A lane may be silent for long: it holds no buffer then.
+            self.decoder = FrameDecoder::new();
+        }
         match self.stream.read_chunk(READ_BYTES, true).await {
             Ok(Some(chunk)) => {
                 self.decoder.push(&chunk.bytes);

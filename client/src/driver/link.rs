@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use chat_protocol::limits::IN_FLIGHT_MAX;
 use chat_protocol::{ClientFrame, Frame, FrameDecoder, RoomRef};
 use quinn::{Chunk, Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
 use tracing::{Instrument, error};
 
 use crate::command::Shared;
 use crate::driver::greet::{Greeted, READ_BYTES};
 use crate::driver::lanes::{LaneId, LaneReader, Note};
 use crate::outgoing::LocalRoom;
+use crate::sockets::{LANES_FIRST, LANES_MAX};
 
 /// A connection whose session is welcomed. Dropping it ends its lanes' tasks.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(crate) struct Link {
     /// Tells this connection's lanes from those of others.
     pub(crate) id: u64,
     pub(crate) connection: Connection,
+    /// The task that drives it: see [`Link::cut`].
+    task: Option<AbortHandle>,
     pub(crate) since: Instant,
     /// The target that led here, as `host:port`.
     pub(crate) target: String,
@@ -37,6 +42,8 @@ pub(crate) struct Link {
     /// Frames that wait to be written. Requests are few and publishes stop at [`Link::has_space`].
     out: BytesMut,
     lanes: JoinSet<()>,
+    /// Lanes the node may open.
+    lanes_len_max: u32,
 }
 
 /// What happened on a connection.
@@ -55,6 +62,7 @@ impl Link {
         Self {
             id,
             connection: greeted.connection,
+            task: greeted.task,
             since: now,
             target,
             decoder: greeted.decoder,
@@ -64,6 +72,7 @@ impl Link {
             recv: greeted.recv,
             out: BytesMut::new(),
             lanes: JoinSet::new(),
+            lanes_len_max: LANES_FIRST,
         }
     }
 
@@ -96,6 +105,16 @@ impl Link {
     /// So many bytes were written.
     pub(crate) fn on_wrote(&mut self, bytes: usize) {
         self.out.advance(bytes);
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
+    }
+
+    /// Gives back the buffer of frames that were taken: a node may be silent for long.
+    pub(crate) fn shrink(&mut self) {
+        if !self.decoder.is_mid_frame() {
+            self.decoder = FrameDecoder::new();
+        }
     }
 
     /// Starts to read a lane.
@@ -103,7 +122,7 @@ impl Link {
         &mut self,
         lane: u64,
         stream: RecvStream,
-        notes: &mpsc::Sender<Note>,
+        notes: &mpsc::Sender<Box<Note>>,
         shared: &Arc<Shared>,
     ) {
         while let Some(ended) = self.lanes.try_join_next() {
@@ -111,12 +130,42 @@ impl Link {
                 error!(%panic, "a lane's task ended early");
             }
         }
+        self.allow_lanes();
         let id = LaneId {
             link: self.id,
             lane,
         };
         let reader = LaneReader::new(id, stream, notes.clone(), Arc::clone(shared));
         self.lanes.spawn(reader.run().in_current_span());
+    }
+}
+
+impl Link {
+    /// Lets the node open more lanes when half of what it may is open.
+    fn allow_lanes(&mut self) {
+        let open = u32::try_from(self.lanes.len()).unwrap_or(u32::MAX);
+        if open >= self.lanes_len_max / 2 && self.lanes_len_max < LANES_MAX {
+            self.lanes_len_max = self.lanes_len_max.saturating_mul(2).min(LANES_MAX);
+            self.connection
+                .set_max_concurrent_uni_streams(self.lanes_len_max.into());
+        }
+    }
+
+    /// Ends it as a crash would: no packet is sent any more, not even to say so.
+    ///
+    /// The socket must know the connection until the node has forgotten it, or it would answer the
+    /// node's packets with the news that nobody is there: so it is kept for `grave`. What the node
+    /// repeats until then is kept too, at most its send window and a few packets.
+    pub(crate) fn cut(self, grave: Duration) {
+        let Some(task) = &self.task else {
+            return;
+        };
+        task.abort();
+        let connection = self.connection.clone();
+        TaskTracker::new().spawn(async move {
+            sleep(grave).await;
+            drop(connection);
+        });
     }
 }
 

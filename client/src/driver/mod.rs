@@ -3,7 +3,7 @@
 //! It waits in one place, [`Driver::input`], and decides everything else without waiting: no
 //! queue that is full, no lane and no application can stop acks and requests.
 //!
-//! * [`dial`], [`transport`] and [`greet`]: from targets to a welcomed session.
+//! * [`dial`] and [`greet`]: from targets to a welcomed session.
 //! * [`link`]: one connection. [`lanes`] and [`follow`]: its rooms' entries.
 //! * [`older`]: pages of older entries.
 //! * [`doubt`]: messages whose fate will not be known.
@@ -22,7 +22,6 @@ mod older;
 mod reconnect;
 mod requests;
 mod rooms;
-mod transport;
 mod trouble;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -85,9 +84,11 @@ pub(crate) async fn connect(
         published: Notify::new(),
         session: Mutex::new(session),
         rooms: Mutex::default(),
-        connection: Mutex::default(),
-        events: EventQueue::default(),
+        line: Mutex::default(),
+        events: EventQueue::new(settings.events_len_max),
         close: CancellationToken::new(),
+        abandon: CancellationToken::new(),
+        reconnect: Notify::new(),
         ended: CancellationToken::new(),
     });
     let (commands, received) = mpsc::channel(COMMANDS_LEN_MAX);
@@ -139,10 +140,10 @@ struct Driver {
     learned: Vec<Target>,
     /// Which target comes first at the next attempt.
     turn: usize,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Box<Command>>,
     has_handles: bool,
-    notes: mpsc::Receiver<Note>,
-    notes_sender: mpsc::Sender<Note>,
+    notes: mpsc::Receiver<Box<Note>>,
+    notes_sender: mpsc::Sender<Box<Note>>,
     link: Option<Link>,
     /// An attempt to connect: instead of `link`, or beside it to move away from its node.
     dialing: Option<BoxFuture<'static, Result<Established, DialError>>>,
@@ -163,29 +164,36 @@ struct Driver {
 
 /// What the driver wakes for.
 enum Input {
-    Command(Option<Command>),
+    Command(Option<Box<Command>>),
     Published,
     Close,
+    /// Another connection is wanted.
+    Reconnect,
+    /// To be ended without a word.
+    Abandon,
+    /// Nobody holds the client any more.
     Abandoned,
-    Note(Note),
+    Note(Box<Note>),
     Link(LinkInput),
     Dialed(Box<Result<Established, DialError>>),
     Tick,
 }
 
 impl Driver {
-    async fn run(mut self) {
+    async fn run(self) {
         let _ending = Ending(Arc::clone(&self.shared));
+        // Dropped before that, so that who waited for the end finds its place on a socket free.
+        let mut driver = self;
         let reason = loop {
             let now = Instant::now();
-            self.advance(now);
-            if let Some(reason) = self.end.take() {
+            driver.advance(now);
+            if let Some(reason) = driver.end.take() {
                 break reason;
             }
-            let input = self.input(now).await;
-            self.on_input(input, Instant::now());
+            let input = driver.input(now).await;
+            driver.on_input(input, Instant::now());
         };
-        self.finish(reason).await;
+        driver.finish(reason).await;
     }
 
     /// Waits for whatever happens next. Nothing is lost by what it does not take: every arm is
@@ -205,6 +213,8 @@ impl Driver {
             command = commands.recv(), if takes_commands => Input::Command(command),
             () = shared.published.notified(), if link.is_some() => Input::Published,
             () = shared.close.cancelled(), if self.closing.is_none() => Input::Close,
+            () = shared.abandon.cancelled() => Input::Abandon,
+            () = shared.reconnect.notified(), if self.closing.is_none() => Input::Reconnect,
             () = shared.events.abandoned(), if !self.has_handles && self.closing.is_none() => {
                 Input::Abandoned
             }
@@ -217,11 +227,13 @@ impl Driver {
 
     fn on_input(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Command(Some(command)) => self.on_command(command, now),
+            Input::Command(Some(command)) => self.on_command(*command, now),
             Input::Command(None) => self.has_handles = false,
             Input::Published | Input::Tick => {}
             Input::Close | Input::Abandoned => self.begin_close(now),
-            Input::Note(note) => self.on_note(note, now),
+            Input::Reconnect => self.on_reconnect(now),
+            Input::Abandon => self.on_abandon(),
+            Input::Note(note) => self.on_note(*note, now),
             Input::Link(input) => self.on_link(input, now),
             Input::Dialed(result) => {
                 self.dialing = None;

@@ -55,6 +55,28 @@ impl Driver {
         self.retry(reason, None, now);
     }
 
+    /// Another connection is wanted, for no fault of this one.
+    pub(crate) fn on_reconnect(&mut self, now: Instant) {
+        let reason = Disconnect::without_code("the application wanted another connection");
+        let Some(link) = &self.link else {
+            self.dial_at = self.dial_at.map(|_| now);
+            return;
+        };
+        // The session goes on, so the node is not told that it ends.
+        link.connection.close(DONE, b"");
+        if self.dialing.is_some() || !self.settings.reconnect {
+            return self.lose_link(reason, false, now);
+        }
+        self.turn = self.turn_after(&link.target);
+        self.detach_link();
+        self.dial_at = Some(now);
+        self.shared.events.push(Event::Disconnected {
+            reason,
+            retry_in: Some(Duration::ZERO),
+            attempt: self.backoff.attempts() + 1,
+        });
+    }
+
     /// Starts an attempt to connect when it is due.
     pub(crate) fn advance_dial(&mut self, now: Instant) {
         if self.dialing.is_some() || self.dial_at.is_none_or(|at| at > now) || self.said_bye() {
@@ -128,7 +150,7 @@ impl Driver {
         }
         debug!(node = %welcomed.node, target = welcomed.target, resumed = welcomed.resumed, "welcomed");
         self.dial_at = None;
-        *lock(&self.shared.connection) = Some(greeted.connection.clone());
+        lock(&self.shared.line).change(Some(greeted.connection.clone()));
         let id = self.number();
         self.link = Some(Link::new(id, welcomed.target.clone(), greeted, now));
         self.shared.events.push(Event::Connected(welcomed));
@@ -142,7 +164,7 @@ impl Driver {
 
     fn detach_link(&mut self) -> Option<Link> {
         let link = self.link.take()?;
-        *lock(&self.shared.connection) = None;
+        lock(&self.shared.line).change(None);
         self.detach_rooms();
         for asked in self.requests.take_all() {
             match asked {

@@ -56,7 +56,7 @@ async fn fill(queue: &EventQueue, ticket: &LaneTicket) {
 
 #[tokio::test]
 async fn a_lane_waits_for_the_application_and_nobody_else_does() {
-    let (queue, room) = (EventQueue::default(), room());
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
     let ticket = LaneTicket {
         room: Arc::clone(&room),
         lane: 5,
@@ -97,7 +97,7 @@ async fn a_lane_waits_for_the_application_and_nobody_else_does() {
 
 #[tokio::test]
 async fn a_detached_lane_adds_nothing_and_reaches_nothing() {
-    let (queue, room) = (EventQueue::default(), room());
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
     let before = LaneTicket {
         room: Arc::clone(&room),
         lane: 5,
@@ -135,7 +135,7 @@ async fn a_detached_lane_adds_nothing_and_reaches_nothing() {
 
 #[tokio::test]
 async fn a_connection_that_comes_and_goes_does_not_fill_the_queue() {
-    let (queue, room) = (EventQueue::default(), room());
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
     let ticket = LaneTicket {
         room: Arc::clone(&room),
         lane: 5,
@@ -163,7 +163,7 @@ async fn a_connection_that_comes_and_goes_does_not_fill_the_queue() {
 
 #[tokio::test]
 async fn without_a_reader_lanes_go_on() {
-    let (queue, room) = (EventQueue::default(), room());
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
     let ticket = LaneTicket {
         room: Arc::clone(&room),
         lane: 5,
@@ -189,7 +189,7 @@ async fn without_a_reader_lanes_go_on() {
 
 #[tokio::test]
 async fn the_end_is_the_last_event() {
-    let queue = EventQueue::default();
+    let queue = EventQueue::new(EVENTS_LEN_MAX);
     queue.finish(Disconnect::done());
     queue.finish(Disconnect::without_code("again"));
     queue.push(disconnected(1));
@@ -197,4 +197,68 @@ async fn the_end_is_the_last_event() {
         matches!(popped(&queue), Some(Event::Closed { reason }) if reason == Disconnect::done())
     );
     assert!(matches!(queue.pop(), Popped::Finished));
+}
+
+#[tokio::test]
+async fn many_events_are_taken_at_once_and_those_beyond_stay() {
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MIN), room());
+    let ticket = LaneTicket {
+        room: Arc::clone(&room),
+        lane: 1,
+    };
+    queue.attach(&room, 1);
+    let len = EVENTS_LEN_MIN as u64;
+    for seq in 1..=len {
+        queue
+            .push_of_lane(&ticket, damaged(&room, seq), Some(at(seq)))
+            .await
+            .unwrap();
+    }
+    let mut waits =
+        Box::pin(queue.push_of_lane(&ticket, damaged(&room, len + 1), Some(at(len + 1))));
+    assert!(futures_util::poll!(&mut waits).is_pending(), "it is full");
+    let mut events = Vec::new();
+    assert_eq!(queue.pop_many(&mut events, 10), Some(10));
+    assert_eq!((events.len(), lock(&room.inner).handed), (10, Some(at(10))));
+    assert!(
+        futures_util::poll!(&mut waits).is_pending(),
+        "half is not free"
+    );
+    assert_eq!(queue.pop_many(&mut events, 10), Some(10));
+    timeout(Duration::from_secs(1), waits)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(queue.pop_many(&mut events, usize::MAX), Some(13));
+    let seqs: Vec<u64> = events
+        .iter()
+        .map(|event| match event {
+            Event::Damaged { cursor, .. } => cursor.seq.0,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(seqs, (1..=len + 1).collect::<Vec<_>>());
+    assert_eq!(queue.pop_many(&mut events, 10), Some(0), "nothing now");
+    queue.finish(Disconnect::without_code("over"));
+    assert_eq!(queue.pop_many(&mut events, 10), Some(1));
+    assert_eq!(queue.pop_many(&mut events, 10), None);
+}
+
+#[tokio::test]
+async fn a_burst_that_was_read_takes_no_memory() {
+    for take_one in [true, false] {
+        let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
+        let ticket = LaneTicket {
+            room: Arc::clone(&room),
+            lane: 1,
+        };
+        queue.attach(&room, 1);
+        fill(&queue, &ticket).await;
+        if take_one {
+            while popped(&queue).is_some() {}
+        } else {
+            queue.pop_many(&mut Vec::new(), usize::MAX);
+        }
+        assert!(lock(&queue.inner).events.capacity() <= KEPT_LEN_MAX);
+    }
 }

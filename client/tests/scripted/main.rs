@@ -10,3 +10,5 @@ mod peer;
 mod publish;
 mod reconnect;
 mod rooms;
+mod sockets;
+mod wishes;

@@ -8,7 +8,7 @@ use quinn::ReadError;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{CLOSING, LaneReader, Note, Noted, Stop, entry_event, frame_fault};
+use super::{CLOSING, LaneReader, Noted, Stop, entry_event, frame_fault};
 use crate::driver::greet::READ_BYTES;
 use crate::event::Event;
 use crate::history::HistoryPage;
@@ -62,12 +62,6 @@ impl LaneReader {
             page,
         })
         .await
-    }
-
-    async fn note(&self, what: Noted) -> Result<(), Stop> {
-        let lane = self.id;
-        let noted = self.notes.send(Note { lane, what }).await;
-        noted.map_err(|_| Stop::Lost)
     }
 
     /// The next frame; `None` at the end of the stream.
