@@ -70,6 +70,7 @@ async fn a_lane_becomes_the_events_of_a_room() {
         next: Seq(12),
     })
     .await;
+    let _delivery = room.publish_text("mine").unwrap();
     lane.send(message(1, 1, "mine")).await;
     lane.send(Damaged {}).await;
     match next(&mut events).await {
