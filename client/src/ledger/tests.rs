@@ -466,3 +466,35 @@ fn verdicts_are_merged() {
     let many = (0..30).fold(both.clone(), |many, _| many.merge(both.clone()));
     assert_eq!((many.counts.lost, many.violations.len()), (62, 20));
 }
+
+#[test]
+fn an_ack_that_comes_late_is_waited_for_where_it_tells_what_is_missing() {
+    let (mut ledger, room) = (Ledger::new(), room());
+    for counter in 1..=4 {
+        ledger.sent(&room, stamp(1, counter));
+    }
+    let ack = |ledger: &mut Ledger, counter| {
+        ledger.acked(&room, stamp(1, counter), Cursor::new(ONE, Seq(counter)));
+    };
+    for counter in [1, 2, 4] {
+        ack(&mut ledger, counter);
+    }
+    let mut play = Play {
+        ledger,
+        room: room.clone(),
+    };
+    let reader = play.reader();
+    for (seq, counter) in (1..).zip([1, 2, 2, 4]) {
+        play.read(reader, ONE, seq, counter);
+    }
+    // The third is missing, and not replaced by the second.
+    play.ledger.settle();
+    ack(&mut play.ledger, 3);
+    play.expect(Counts {
+        lost: 1,
+        duplicated: 1,
+        ..Counts::default()
+    });
+    let counts = play.ledger.judge().counts;
+    assert_eq!((counts.expected, counts.delivered), (4, 3));
+}

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chat_client::Trust;
+use chat_client::ledger::Verdict;
 use chat_client::protocol::RoomName;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -35,6 +36,7 @@ use plan::Step;
 use puppet::Task;
 use record::Record;
 use report::Report;
+pub(crate) use settings::Otherwise;
 use settings::Settings;
 use times::QUIET;
 
@@ -42,8 +44,8 @@ use times::QUIET;
 ///
 /// # Panics
 /// When a promise was broken, after the report.
-pub(crate) async fn run() {
-    let settings = Settings::from_env();
+pub(crate) async fn run(otherwise: Otherwise) {
+    let settings = Settings::from_env(otherwise);
     say(&format!("to repeat: {settings}"));
     let mut rng = StdRng::seed_from_u64(settings.seed);
     let steps = plan::draw(
@@ -107,12 +109,16 @@ pub(crate) async fn run() {
         apart.end();
     }
     cluster.look();
+    let verdict = record.judge();
+    if plan::keeps_everything(&steps) {
+        nothing_may_be_missing(&record, &verdict);
+    }
     let report = Report {
         settings,
         steps: &steps,
         figures: record.figures(),
         times: record.times(),
-        verdict: record.judge(),
+        verdict,
         faults: record.faults(),
         memory_kib_max: cluster.memory_kib_max(),
     };
@@ -169,6 +175,19 @@ async fn break_things(
     }
     while let Some(performed) = performing.join_next().await {
         performed.expect("a fault is made, and made well");
+    }
+}
+
+/// Redis kept all it was told, so there is nothing to be excused: not even a loss that is announced.
+fn nothing_may_be_missing(record: &Record, verdict: &Verdict) {
+    let counts = &verdict.counts;
+    let gaps = record.figures().gaps;
+    if counts.lost_with_epoch + counts.again_in_later_epoch > 0 || !gaps.is_empty() {
+        record.fault(format!(
+            "Redis kept everything, and {} messages are lost with their epoch, {} came again in a \
+             later one, and gaps were told: {gaps:?}",
+            counts.lost_with_epoch, counts.again_in_later_epoch
+        ));
     }
 }
 

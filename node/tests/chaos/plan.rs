@@ -97,8 +97,21 @@ pub(crate) struct Step {
     pub(crate) fault: Fault,
 }
 
-/// Draws the faults of a run; only those whose kind holds one of the words in `only`, which are
-/// divided by commas: one that is empty is in every kind.
+/// Whether nothing in a plan makes Redis forget what it was told to keep.
+pub(crate) fn keeps_everything(steps: &[Step]) -> bool {
+    steps.iter().all(|step| step.fault != Fault::Flush)
+}
+
+/// Whether the kind holds one of the words, which are divided by commas, and none of those after a
+/// minus sign.
+fn is_wanted(kind: &str, words: &str) -> bool {
+    let words = words.split(',').map(str::trim);
+    let (without, with): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('-'));
+    let is_named = with.is_empty() || with.iter().any(|word| kind.contains(word));
+    is_named && !without.iter().any(|word| kind.contains(&word[1..]))
+}
+
+/// Draws the faults of a run; of those kinds only that `only` names, see [`is_wanted`].
 pub(crate) fn draw(rng: &mut impl Rng, length: Duration, nodes: usize, only: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut free_at: BTreeMap<Subject, Duration> = BTreeMap::new();
@@ -107,10 +120,7 @@ pub(crate) fn draw(rng: &mut impl Rng, length: Duration, nodes: usize, only: &st
     while at < length {
         if deck.is_empty() {
             deck.extend(KINDS);
-            deck.retain(|draw| {
-                let kind = draw(rng, nodes).kind();
-                only.split(',').any(|word| kind.contains(word.trim()))
-            });
+            deck.retain(|draw| is_wanted(draw(rng, nodes).kind(), only));
             assert!(!deck.is_empty(), "no kind of fault is called {only:?}");
             deck.shuffle(rng);
         }
@@ -202,6 +212,24 @@ mod tests {
             3,
             "",
         )
+    }
+
+    #[test]
+    fn kinds_are_chosen_by_words() {
+        let wanted = |kind, words: &[(&str, bool)]| {
+            for (words, expected) in words {
+                assert_eq!(is_wanted(kind, words), *expected, "{kind} {words}");
+            }
+        };
+        wanted(
+            "redis killed",
+            &[("", true), ("killed, node", true), ("node", false)],
+        );
+        wanted(
+            "redis killed",
+            &[("-flushed", true), ("redis,-killed", false)],
+        );
+        wanted("redis flushed", &[("-flushed", false)]);
     }
 
     #[test]

@@ -71,7 +71,10 @@ impl Record {
         let mut inner = self.lock();
         match fate {
             Ok(cursor) => inner.acked(room, stamp, cursor),
-            Err(PublishError::Unknown) => inner.figures.unknown += 1,
+            Err(PublishError::Unknown) => {
+                inner.figures.unknown += 1;
+                inner.ledger.given_up(room, stamp);
+            }
             Err(error) => inner.fault(format!("{stamp} in #{room} was given up: {error}")),
         }
     }

@@ -16,14 +16,22 @@ pub(crate) struct Settings {
     pub(crate) nodes: usize,
     /// Clients in the process of the test.
     pub(crate) clients: usize,
-    /// Words in the kinds of faults that are made, divided by commas; empty for all.
+    /// Words in the kinds of faults that are made, or after a minus sign are not, divided by commas;
+    /// empty for all.
     pub(crate) only: String,
+}
+
+/// What is not set by whoever starts a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Otherwise {
+    pub(crate) minutes: f64,
+    pub(crate) only: &'static str,
 }
 
 impl Settings {
     /// The settings of this run; a seed that is not given is drawn.
-    pub(crate) fn from_env() -> Self {
-        let minutes = number("CHAT_CHAOS_MINUTES").unwrap_or(DEFAULT_MINUTES);
+    pub(crate) fn from_env(otherwise: Otherwise) -> Self {
+        let minutes = number("CHAT_CHAOS_MINUTES").unwrap_or(otherwise.minutes);
         assert!(
             (0.1..=MINUTES_MAX).contains(&minutes),
             "CHAT_CHAOS_MINUTES is 0.1 to {MINUTES_MAX}"
@@ -33,7 +41,7 @@ impl Settings {
             seed: number("CHAT_CHAOS_SEED").unwrap_or_else(rand::random),
             nodes: number("CHAT_CHAOS_NODES").unwrap_or(3),
             clients: number("CHAT_CHAOS_CLIENTS").unwrap_or(12),
-            only: env::var("CHAT_CHAOS_ONLY").unwrap_or_default(),
+            only: env::var("CHAT_CHAOS_ONLY").unwrap_or_else(|_| otherwise.only.to_owned()),
         };
         assert!(
             (2..=16).contains(&settings.nodes),
@@ -70,9 +78,6 @@ fn number<T: FromStr>(variable: &str) -> Option<T> {
         Err(_) => panic!("{variable} is {given:?}, which is no number"),
     }
 }
-
-/// Long enough for every fault to be made, short enough to be run with all other tests.
-const DEFAULT_MINUTES: f64 = 100.0 / 60.0;
 
 /// What is sent and read is kept until the end, in memory.
 const MINUTES_MAX: f64 = 24.0 * 60.0;

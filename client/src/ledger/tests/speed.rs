@@ -22,8 +22,9 @@ fn a_delivery_takes_well_under_a_microsecond() {
         for reader in &readers {
             ledger.start(*reader, &room, Cursor::new(Epoch(1), Seq::ZERO));
         }
-        let mut took = Duration::ZERO;
-        let mut settled = Duration::ZERO;
+        // Of all batches the quickest: the others shared the processor.
+        let mut took = Duration::MAX;
+        let mut settled = Duration::MAX;
         for batch in 0..MESSAGES / 1000 {
             let counters = batch * 1000 + 1..=batch * 1000 + 1000;
             let events: Vec<Event> = counters
@@ -41,7 +42,7 @@ fn a_delivery_takes_well_under_a_microsecond() {
                     .clone()
                     .for_each(|counter| ack(&mut ledger, counter));
             }
-            took += timed(|| {
+            let observed = timed(|| {
                 for event in &events {
                     for reader in &readers {
                         ledger.observe(*reader, black_box(event));
@@ -51,10 +52,11 @@ fn a_delivery_takes_well_under_a_microsecond() {
             if !is_acked_first {
                 counters.for_each(|counter| ack(&mut ledger, counter));
             }
-            settled += timed(|| ledger.settle());
+            took = took.min(observed);
+            settled = settled.min(timed(|| ledger.settle()));
         }
         let deliveries = MESSAGES * u64::from(READERS);
-        let each = |took: Duration| took.as_nanos() / u128::from(deliveries);
+        let each = |took: Duration| took.as_nanos() / u128::from(1000 * READERS);
         let counts = ledger.judge().counts;
         assert_eq!((counts.violations(), counts.delivered), (0, deliveries));
         eprintln!(
@@ -75,18 +77,33 @@ fn what_of_it_is_the_checksum_and_the_hash() {
     let Content::Text(text) = &message.content else {
         panic!("a text");
     };
-    let took = timed(|| {
-        (0..1_000_000).for_each(|_| {
-            let _ = black_box(Stamp::find(black_box(text.as_str()), &room));
-        })
-    });
-    eprintln!("checksum: {} ns", took.as_nanos() / 1_000_000);
-    let took = timed(|| {
-        (0..1_000_000).for_each(|_| {
-            let _ = black_box(hash::hash_message(black_box(&message)));
-        })
-    });
-    eprintln!("hash: {} ns", took.as_nanos() / 1_000_000);
+    let find = || {
+        black_box(Stamp::find(black_box(text.as_str()), &room).is_ok());
+    };
+    eprintln!("checksum: {} ns", quickest(find));
+    let hash = || {
+        black_box(hash::hash_message(black_box(&message)));
+    };
+    eprintln!("hash: {} ns", quickest(hash));
+}
+
+fn quickest(what: impl Fn()) -> u128 {
+    let runs = (0..1000).map(|_| timed(|| (0..1000).for_each(|_| what())));
+    runs.min().unwrap_or_default().as_nanos() / 1000
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn what_things_take() {
+    let sizes = [
+        ("message", size_of::<(Stamp, book::Message)>()),
+        ("place", size_of::<(u64, log::Slot)>()),
+        ("delivery that waits", size_of::<Item>()),
+        ("reader in a room", size_of::<(ReaderId, reader::Reader)>()),
+    ];
+    for (what, bytes) in sizes {
+        eprintln!("{what}: {bytes} bytes");
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "it measures")]
