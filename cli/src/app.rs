@@ -12,7 +12,8 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
-use crate::args::{Args, Mode, Surroundings};
+use crate::args::{Args, Command, CommandLine, Mode, Surroundings};
+use crate::bot;
 use crate::connect;
 use crate::conversation::Conversation;
 use crate::exit::{Exit, Failure};
@@ -30,17 +31,19 @@ use crate::text::{Clock, TextSurface};
 mod ending;
 
 /// Runs the program. Everything it has to say was said when it returns.
-pub async fn run(args: Args, around: Surroundings) -> Exit {
+pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
     let tasks = TaskTracker::new();
-    let log = Log::start(args.verbose);
-    let (code, failure) = match start(&args, &around, &tasks, &log).await {
-        Ok(exit) => (exit, None),
-        Err(failure) => (failure.exit, Some(failure)),
+    let outcome = match &line.command {
+        Some(Command::Bot(args)) => bot::run(args, &around, &tasks).await,
+        None => {
+            let log = Log::start(line.chat.verbose);
+            start(&line.chat, &around, &tasks, &log).await
+        }
     };
-    if let Some(failure) = failure {
+    outcome.unwrap_or_else(|failure| {
         let _ = writeln!(io::stderr().lock(), "{failure}");
-    }
-    code
+        failure.exit
+    })
 }
 
 async fn start(
@@ -74,7 +77,7 @@ async fn start(
         output.print(surface.render(&connecting, None)).await;
     }
     let connected = tokio::select! {
-        connected = connect::connect(args, name.as_ref()) => connected,
+        connected = connect::connect(&args.targets, &args.connect, name.as_ref()) => connected,
         () = stop.asked() => return Ok(stop.exit()),
     };
     let (client, events) = match connected {

@@ -7,18 +7,45 @@ use std::{env, io};
 
 use chat_protocol::limits::HISTORY_LEN_MAX;
 use chat_protocol::{RoomName, UserName};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bot::args::BotArgs;
 use crate::exit::EXIT_CODES;
 use crate::palette::Palette;
+
+/// The command line: a conversation, or a subcommand.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "chat-cli",
+    version,
+    after_help = EXIT_CODES,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+pub struct CommandLine {
+    /// Something else than a conversation.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to talk.
+    #[command(flatten)]
+    pub chat: Args,
+}
+
+/// What the program does beside conversations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Load a cluster and prove its delivery.
+    Bot(Box<BotArgs>),
+}
 
 /// Chat in the terminal, in a pipe, or as JSON lines.
 ///
 /// On a terminal: type a message, Enter sends it; /help lists the commands. In a pipe every line
 /// of standard input is a message, and what is said in the rooms goes to standard output; the end
 /// of input waits for the acks of what was sent.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "chat-cli", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Nodes to connect to: PORT, HOST, HOST:PORT or quic://HOST:PORT. When one is gone the
     /// session moves on to another by itself.
@@ -54,21 +81,9 @@ pub struct Args {
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
 
-    /// Trust nodes with a certificate of this authority (PEM), and no others.
-    #[arg(long, env = "CHAT_CA", value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-
-    /// Trust the one node whose certificate has this SHA-256, in hex. Stronger than --ca.
-    #[arg(long, env = "CHAT_PIN", value_name = "SHA256")]
-    pub pin: Option<String>,
-
-    /// Where the development certificates are. They are trusted for this machine only.
-    #[arg(long, env = "CHAT_CERTS", value_name = "DIR")]
-    pub certs: Option<PathBuf>,
-
-    /// How long to try to reach a node at the start.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "3s")]
-    pub connect_timeout: Duration,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// How long to wait at the end for the acks of what was sent.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "30s")]
@@ -85,6 +100,26 @@ pub struct Args {
     /// Log to standard error what the connection does; twice for every frame.
     #[arg(long, short, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Whom to trust, and how long to wait for an answer.
+#[derive(clap::Args, Clone, Debug)]
+pub struct ConnectArgs {
+    /// Trust nodes with a certificate of this authority (PEM), and no others.
+    #[arg(long, env = "CHAT_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+
+    /// Trust the one node whose certificate has this SHA-256, in hex. Stronger than --ca.
+    #[arg(long, env = "CHAT_PIN", value_name = "SHA256")]
+    pub pin: Option<String>,
+
+    /// Where the development certificates are. They are trusted for this machine only.
+    #[arg(long, env = "CHAT_CERTS", value_name = "DIR")]
+    pub certs: Option<PathBuf>,
+
+    /// How long to try to reach a node at the start.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "3s")]
+    pub connect_timeout: Duration,
 }
 
 /// Whether to use colours.
@@ -128,6 +163,19 @@ impl Surroundings {
             no_color: var("NO_COLOR").is_some(),
             is_dumb: var("TERM").is_none_or(|term| term == "dumb"),
             user: var("USER"),
+        }
+    }
+}
+
+impl Surroundings {
+    /// Whether to use colours on standard output.
+    #[must_use]
+    pub const fn palette(&self, wish: ColorWhen) -> Palette {
+        let can = self.stdout_is_terminal && !self.no_color && !self.is_dumb;
+        match wish {
+            ColorWhen::Always => Palette::Colour,
+            ColorWhen::Auto if can => Palette::Colour,
+            ColorWhen::Auto | ColorWhen::Never => Palette::Bare,
         }
     }
 }
@@ -176,12 +224,7 @@ impl Args {
     /// Whether to use colours, here.
     #[must_use]
     pub const fn palette(&self, around: &Surroundings) -> Palette {
-        let can = around.stdout_is_terminal && !around.no_color && !around.is_dumb;
-        match self.color {
-            ColorWhen::Always => Palette::Colour,
-            ColorWhen::Auto if can => Palette::Colour,
-            ColorWhen::Auto | ColorWhen::Never => Palette::Bare,
-        }
+        around.palette(self.color)
     }
 }
 
@@ -194,14 +237,16 @@ mod tests {
 
     use super::*;
 
+    fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::try_parse_from(["chat-cli"].into_iter().chain(line.split_whitespace()))
+    }
+
     fn args(line: &str) -> Args {
-        Args::try_parse_from(["chat-cli"].into_iter().chain(line.split_whitespace())).unwrap()
+        parse(line).unwrap().chat
     }
 
     fn refusal(line: &str) -> String {
-        Args::try_parse_from(["chat-cli"].into_iter().chain(line.split_whitespace()))
-            .unwrap_err()
-            .to_string()
+        parse(line).unwrap_err().to_string()
     }
 
     fn around(stdin_is_terminal: bool, stdout_is_terminal: bool) -> Surroundings {
@@ -216,8 +261,8 @@ mod tests {
 
     #[test]
     fn the_table_is_sound() {
-        Args::command().debug_assert();
-        let help = Args::command().render_long_help().to_string();
+        CommandLine::command().debug_assert();
+        let help = CommandLine::command().render_long_help().to_string();
         for word in [
             "CHAT_TARGET",
             "CHAT_NAME",
@@ -233,11 +278,25 @@ mod tests {
     }
 
     #[test]
+    fn a_subcommand_is_told_from_targets() {
+        assert!(parse("8081 8082").unwrap().command.is_none());
+        let bot = parse("bot 8081,8082 8083 -c 200 --rate 2k/s --senders 10% --assert p99<20ms");
+        let Some(Command::Bot(bot)) = bot.unwrap().command else {
+            panic!("no bot");
+        };
+        assert_eq!(bot.targets, ["8081", "8082", "8083"]);
+        assert_eq!((bot.clients, bot.asserts.len()), (Some(200), 1));
+        assert!(refusal("bot").contains("<TARGET>"));
+        assert!(refusal("bot 8081 --rate fast").contains("200/s"));
+        assert!(refusal("bot 8081 -n 5 -z 5s").contains("cannot be used with"));
+    }
+
+    #[test]
     fn arguments_are_read() {
         let default = args("");
         assert_eq!(default.targets, ["8081"]);
         assert_eq!(default.rooms, ["lobby".parse().unwrap()]);
-        assert_eq!(default.connect_timeout, Duration::from_secs(3));
+        assert_eq!(default.connect.connect_timeout, Duration::from_secs(3));
         let full = args(
             "8081,node:9000 quic://other --name bo --room #Dev --room ops --history 5 --json --linger 2s",
         );

@@ -5,39 +5,47 @@ use std::time::Duration;
 use chat_client::{Builder, Client, ConnectError, Events, Fingerprint, Target, Trust, TrustError};
 use chat_protocol::{CloseCode, ErrorCode, UserName};
 
-use crate::args::Args;
+use crate::args::ConnectArgs;
 use crate::exit::{Exit, Failure};
 
 /// Connects as the arguments say.
 ///
 /// # Errors
 /// What went wrong and what to try, with the exit code for it.
-pub async fn connect(args: &Args, name: Option<&UserName>) -> Result<(Client, Events), Failure> {
-    let result = builder(args, name).trust(trust(args)?).connect().await;
+pub async fn connect(
+    targets: &[String],
+    args: &ConnectArgs,
+    name: Option<&UserName>,
+) -> Result<(Client, Events), Failure> {
+    let result = builder(targets, args, name)
+        .trust(trust(args)?)
+        .connect()
+        .await;
     let error = match result {
         Ok(connected) => return Ok(connected),
         Err(error) => error,
     };
     if let ConnectError::Trust(TrustError::NoDevelopmentCa { .. }) = error {
-        if let Some(target) = elsewhere(args) {
+        if let Some(target) = elsewhere(targets) {
             let error = TrustError::DevelopmentElsewhere { target };
-            return Err(failure(&ConnectError::Trust(error), args));
+            return Err(failure(&ConnectError::Trust(error), name));
         }
         // Nobody is trusted, so find out at least whether somebody is there: a node that answers
         // is then refused by its certificate, before anything is said to it.
         let nobody = Trust::Pin(Fingerprint([0; 32]));
         if let Err(error @ ConnectError::Unreachable { .. }) =
-            builder(args, name).trust(nobody).connect().await
+            builder(targets, args, name).trust(nobody).connect().await
         {
-            return Err(failure(&error, args));
+            return Err(failure(&error, name));
         }
     }
-    Err(failure(&error, args))
+    Err(failure(&error, name))
 }
 
-fn builder(args: &Args, name: Option<&UserName>) -> Builder {
+/// What is to be connected, but for whom to trust.
+pub fn builder(targets: &[String], args: &ConnectArgs, name: Option<&UserName>) -> Builder {
     let builder = Client::builder()
-        .targets(&args.targets)
+        .targets(targets)
         .connect_timeout(args.connect_timeout.max(CONNECT_TIMEOUT_MIN))
         .agent(concat!("chat-cli/", env!("CARGO_PKG_VERSION")));
     match name {
@@ -47,7 +55,10 @@ fn builder(args: &Args, name: Option<&UserName>) -> Builder {
 }
 
 /// A pin is the strongest wish, then a CA; without either, this machine's development CA.
-fn trust(args: &Args) -> Result<Trust, Failure> {
+///
+/// # Errors
+/// When the pin is none.
+pub fn trust(args: &ConnectArgs) -> Result<Trust, Failure> {
     match (&args.pin, &args.ca) {
         (Some(pin), _) => pin.parse().map(Trust::Pin).map_err(|error| {
             Failure::new(Exit::Usage, "invalid_pin", format!("--pin {pin}: {error}"))
@@ -61,9 +72,8 @@ fn trust(args: &Args) -> Result<Trust, Failure> {
 }
 
 /// The first target, when none is this machine.
-fn elsewhere(args: &Args) -> Option<String> {
-    let targets: Vec<Target> = args
-        .targets
+fn elsewhere(targets: &[String]) -> Option<String> {
+    let targets: Vec<Target> = targets
         .iter()
         .filter_map(|target| Target::parse_list(target).ok())
         .flatten()
@@ -75,7 +85,8 @@ fn elsewhere(args: &Args) -> Option<String> {
         .map(Target::to_string)
 }
 
-fn failure(error: &ConnectError, args: &Args) -> Failure {
+/// What to say about an error, and what to try.
+pub fn failure(error: &ConnectError, name: Option<&UserName>) -> Failure {
     let what = error.to_string();
     match error {
         ConnectError::InvalidTarget(_) | ConnectError::NoTarget => {
@@ -119,15 +130,15 @@ fn failure(error: &ConnectError, args: &Args) -> Failure {
                 ))
                 .try_this("in Docker the port must be published as UDP:  \"8081:8081/udp\"")
         }
-        ConnectError::Refused { code, .. } => refused(what, *code, args),
+        ConnectError::Refused { code, .. } => refused(what, *code, name),
         _ => Failure::new(Exit::Unreachable, "no_connection", what),
     }
 }
 
-fn refused(what: String, code: u32, args: &Args) -> Failure {
+fn refused(what: String, code: u32, name: Option<&UserName>) -> Failure {
     let known = ErrorCode::from_wire(code);
     let exit = match known {
-        Some(ErrorCode::InvalidName) if args.name.is_some() => Exit::Usage,
+        Some(ErrorCode::InvalidName) if name.is_some() => Exit::Usage,
         Some(ErrorCode::InvalidName | ErrorCode::NameTaken | ErrorCode::NameReserved) => {
             Exit::Refused
         }

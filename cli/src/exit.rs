@@ -24,6 +24,10 @@ pub enum Exit {
     TimedOut = 7,
     /// The protocol versions do not match.
     Version = 8,
+    /// A bot found messages lost, twice, out of order or altered.
+    NotDelivered = 98,
+    /// What was asserted of a bot's run does not hold.
+    AssertFailed = 99,
     /// Ended by Ctrl-C.
     Interrupted = 130,
     /// Ended by SIGTERM.
@@ -44,8 +48,9 @@ Exit codes:
   0  done                             6  the node sent us away
   1  another failure                  7  no ack in time
   2  wrong arguments or input         8  protocol versions do not match
-  3  no node answers              130  Ctrl-C before done
-  4  certificate or login refused 143  SIGTERM before done";
+  3  no node answers               98  bot: delivery was wrong
+  4  certificate or login refused  99  bot: an assert failed
+130  Ctrl-C before done           143  SIGTERM before done";
 
 /// Why the program fails: what happened, why, and what to try.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -133,6 +138,8 @@ mod tests {
             Exit::SentAway,
             Exit::TimedOut,
             Exit::Version,
+            Exit::NotDelivered,
+            Exit::AssertFailed,
             Exit::Interrupted,
             Exit::Terminated,
         ] {

@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bot::view;
 use crate::exit::Exit;
 
 /// Whether the program was asked to end. Cheap to clone.
@@ -38,6 +39,8 @@ impl Stop {
                     _ = terminate.recv() => true,
                 };
                 if asked.token.is_cancelled() {
+                    // Nothing is dropped on this way out.
+                    view::give_back();
                     process::exit(asked.exit().code().into());
                 }
                 asked.is_terminate.store(is_terminate, Ordering::Relaxed);
@@ -50,6 +53,12 @@ impl Stop {
     /// Waits for the first signal. Cancel safe.
     pub async fn asked(&self) {
         self.token.cancelled().await;
+    }
+
+    /// Whether one came.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.token.is_cancelled()
     }
 
     /// The exit code for the signal that came.

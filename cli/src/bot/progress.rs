@@ -19,6 +19,8 @@ pub struct Progress {
     pub clients: u64,
     /// Messages a second due now.
     pub target_rate: f64,
+    /// Whether nothing is sent at the moment, as somebody wished.
+    pub is_paused: bool,
     /// Messages sent, acked, and deliveries, since the load began.
     pub sent: u64,
     /// Acked of those.

@@ -13,6 +13,7 @@ pub mod peer;
 pub mod process;
 pub mod redis;
 pub mod registry;
+pub mod relay;
 
 use std::time::Duration;
 
