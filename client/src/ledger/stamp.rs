@@ -177,7 +177,7 @@ const PACKED_LEN: usize = NUMBERS_LEN + 4;
 
 /// Six bits each, with none left over: every alteration of a digit is one of a number.
 const DIGITS_LEN: usize = PACKED_LEN / 3 * 4;
-const _: () = assert!(PACKED_LEN % 3 == 0);
+const _: () = assert!(PACKED_LEN.is_multiple_of(3));
 
 /// What six bytes hold.
 const DUE_US_MAX: u64 = (1 << 48) - 1;

@@ -257,7 +257,9 @@ impl Line {
         }
         while self.missing.len() > MISSING_LEN_MAX {
             let oldest = self.missing.pop_front();
-            oldest.map(|place| bench.lose(self.epoch, place));
+            if let Some(place) = oldest {
+                bench.lose(self.epoch, place);
+            }
         }
     }
 }
