@@ -13,10 +13,29 @@ mod support;
 #[path = "chaos/mod.rs"]
 mod driver;
 
+/// Long enough for every other kind of fault to be made. Nothing excuses a loss here.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_while_redis_keeps_what_it_has() {
+    play(driver::Otherwise {
+        minutes: 100.0 / 60.0,
+        only: "-flushed",
+    })
+    .await;
+}
+
+/// What is lost with Redis's memory is told. `cargo xtask chaos` runs this one, with all faults.
 #[tokio::test(flavor = "multi_thread")]
 async fn promises_are_kept_under_faults() {
+    play(driver::Otherwise {
+        minutes: 0.5,
+        only: "flushed,node killed,redis killed",
+    })
+    .await;
+}
+
+async fn play(otherwise: driver::Otherwise) {
     tokio::select! {
-        () = driver::run() => {}
+        () = driver::run(otherwise) => {}
         () = driver::interrupted() => panic!("interrupted"),
     }
 }

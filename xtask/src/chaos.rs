@@ -24,7 +24,8 @@ pub(crate) struct Settings {
     /// Clients besides the one in a process of its own.
     #[arg(long, value_name = "C")]
     clients: Option<u32>,
-    /// Makes only faults with one of these words in their names, such as "redis,node killed".
+    /// Makes only faults with one of these words in their names, such as "redis,node killed", and
+    /// none with a word after a minus sign, such as "-flushed".
     #[arg(long, value_name = "WORDS")]
     only: Option<String>,
     /// Runs optimized builds, which takes longer to build.
@@ -49,11 +50,15 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
         .env(redis::SERVER_VARIABLE, server)
         .stdin(Stdio::null());
     for (variable, value) in [
-        ("CHAT_CHAOS_MINUTES", text(settings.minutes)),
+        // Long enough for every kind of fault.
+        ("CHAT_CHAOS_MINUTES", text(settings.minutes.or(Some(1.7)))),
         ("CHAT_CHAOS_SEED", text(settings.seed)),
         ("CHAT_CHAOS_NODES", text(settings.nodes)),
         ("CHAT_CHAOS_CLIENTS", text(settings.clients)),
-        ("CHAT_CHAOS_ONLY", settings.only.clone()),
+        (
+            "CHAT_CHAOS_ONLY",
+            Some(settings.only.clone().unwrap_or_default()),
+        ),
     ] {
         if let Some(value) = value {
             command.env(variable, value);
