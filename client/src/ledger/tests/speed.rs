@@ -106,7 +106,6 @@ fn what_things_take() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn timed(what: impl FnOnce()) -> Duration {
     let start = std::time::Instant::now();
     what();
