@@ -76,7 +76,8 @@ pub async fn run(
         .trust(connect::trust(&args.connect)?)
         .connect_timeout(args.connect.connect_timeout.max(CONNECT_TIMEOUT_MIN))
         .agent(concat!("chat-cli/", env!("CARGO_PKG_VERSION"), " bot"))
-        .sockets(sockets);
+        .events_len_max(EVENTS_LEN)
+        .sockets(sockets.clone());
     let site = Site::new(plan, targets, builder, format!("bot-{tag:08x}"), began);
     for (target, node) in nodes.iter().enumerate() {
         site.name_node(target, node);
@@ -92,6 +93,7 @@ pub async fn run(
         .run()
         .await;
     drop(display);
+    sockets.wait_idle(GOODBYE_MAX).await;
     let findings = outcome.map_err(system_failure)?;
     let by_signal = findings.ended_by_signal;
     let asked = Asked {
@@ -216,6 +218,12 @@ fn default_sockets() -> u16 {
 
 /// A cluster under load may take this long to welcome somebody, and is not away for that.
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(10);
+
+/// Events that wait for a client: it reads them as they come, and there are many clients.
+const EVENTS_LEN: usize = 256;
+
+/// How long the nodes may take to hear that everybody has gone.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 fn system_failure(error: io::Error) -> Failure {
     Failure::new(

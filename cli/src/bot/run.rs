@@ -93,6 +93,7 @@ impl<'a> Run<'a> {
         self.load().await?;
         let loaded = self.site.now();
         let cpu = system::cpu_time().saturating_sub(cpu_before);
+        self.second(Duration::MAX);
         let quic = self.quic();
         let rtts: Vec<_> = (0..self.site.targets.len())
             .map(|target| self.rtts(target).summary())
@@ -197,9 +198,7 @@ impl<'a> Run<'a> {
                     && now.saturating_sub(stormed) >= every
                 {
                     stormed = now;
-                    self.orders.iter().for_each(|orders| {
-                        let _ = orders.try_send(Order::Return);
-                    });
+                    self.storm();
                 }
             }
             self.second(at);
@@ -258,6 +257,15 @@ impl<'a> Run<'a> {
         }
         let delivered = self.site.proof.verdict().counts.delivered;
         at_deadline.map_or(0, |before| delivered.saturating_sub(before))
+    }
+
+    /// All clients lose their connections at once.
+    fn storm(&self) {
+        for seat in &self.site.seats {
+            if let Some(present) = &*seat.present() {
+                present.client.reconnect();
+            }
+        }
     }
 
     /// So many of the clients leave and come back.
@@ -360,26 +368,28 @@ impl<'a> Run<'a> {
         self.outside.display.show(&progress);
     }
 
-    /// What QUIC counted so far, over the connections there are.
+    /// What QUIC counted so far, over all connections there were.
     fn quic(&self) -> Quic {
-        let (mut quic, mut rtts) = (Quic::default(), Times::default());
+        let (mut all, mut rtts) = (self.measures.traffic, Times::default());
         for seat in &self.site.seats {
             let present = seat.present();
-            let stats = present
-                .as_ref()
-                .and_then(|there| there.client.connection_stats());
-            let Some(stats) = stats else { continue };
-            rtts.add(stats.rtt);
-            quic.packets_sent += stats.packets_sent;
-            quic.packets_lost += stats.packets_lost;
-            quic.datagrams_received += stats.datagrams_received;
-            quic.bytes_received += stats.bytes_received;
-            quic.bytes_sent += stats.bytes_sent;
-            quic.congestion_events += stats.congestion_events;
+            let Some(present) = &*present else { continue };
+            all += present.client.traffic();
+            if let Some(stats) = present.client.connection_stats() {
+                rtts.add(stats.rtt);
+            }
         }
-        quic.rtt_us = rtts.summary();
-        quic.loss_percent = share(quic.packets_lost, quic.packets_sent) * 100.0;
-        quic
+        Quic {
+            rtt_us: rtts.summary(),
+            packets_sent: all.packets_sent,
+            packets_lost: all.packets_lost,
+            loss_percent: share(all.packets_lost, all.packets_sent) * 100.0,
+            datagrams_received: all.datagrams_received,
+            bytes_received: all.bytes_received,
+            bytes_sent: all.bytes_sent,
+            deliveries_per_datagram: 0.0,
+            congestion_events: all.congestion_events,
+        }
     }
 
     /// Clients that are there and can send.

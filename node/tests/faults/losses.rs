@@ -258,6 +258,46 @@ async fn nonces_are_kept_by_time_and_then_forgotten() {
     );
 }
 
+/// The server's clock went back by an hour since the last append.
+#[tokio::test]
+async fn nonces_are_kept_and_forgotten_by_time_also_when_the_clock_went_back() {
+    let mut cluster = On::Redis.start().await;
+    let node = cluster.node();
+    let last = five(&node).await;
+    let meta = "chat:{lobby}:meta";
+    let begun: u64 = cluster.server().ask(&["HGET", meta, "rotated"]).await;
+    let ahead = (begun + 3_600_000).to_string();
+    let _: u64 = cluster
+        .server()
+        .ask(&["HSET", meta, "rotated", &ahead, "aged", &ahead])
+        .await;
+    node.say("lobby", 2, 1, "x").await;
+    let times: Vec<u64> = cluster
+        .server()
+        .ask(&["HMGET", meta, "rotated", "aged"])
+        .await;
+    for time in times {
+        assert!((begun..begun + 60_000).contains(&time), "{begun} {time}");
+    }
+    let knows_five = async || place(node.append("lobby", drafts(1, 5, 1)).await[0]);
+    assert_eq!(knows_five().await, (last, true));
+    // From then on they are kept as long as ever, and no longer.
+    for (minutes, generations, repeated) in [(14, 1, true), (2, 2, true), (16, 2, false)] {
+        age_nonces(&mut cluster, minutes).await;
+        node.say("lobby", 2, 2 + minutes, "x").await;
+        let found: u64 = cluster
+            .server()
+            .ask(&[
+                "EXISTS",
+                "chat:{lobby}:senders",
+                "chat:{lobby}:senders:old",
+            ])
+            .await;
+        assert_eq!(found, generations, "{minutes} minutes later");
+        assert_eq!(knows_five().await.1, repeated, "{minutes} minutes later");
+    }
+}
+
 #[tokio::test]
 async fn lost_old_nonces_begin_a_new_epoch_when_they_are_needed() {
     let mut cluster = On::Redis.start().await;

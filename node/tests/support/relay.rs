@@ -16,6 +16,7 @@ use chat_protocol::{
     varint,
 };
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, TransportConfig};
+use tokio_util::task::TaskTracker;
 
 use super::peer;
 
@@ -42,6 +43,8 @@ pub struct Relay {
     address: SocketAddr,
     done: Arc<AtomicU64>,
     endpoint: Endpoint,
+    // All its tasks end when its connections do.
+    _tasks: TaskTracker,
 }
 
 /// What all its connections know.
@@ -55,6 +58,7 @@ struct Plot {
     /// Which of its messages is harmed.
     nth: u64,
     done: Arc<AtomicU64>,
+    tasks: TaskTracker,
 }
 
 impl Relay {
@@ -67,7 +71,7 @@ impl Relay {
         config.transport_config(Arc::new(transport()));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let endpoint = Endpoint::server(config, any).unwrap();
-        let done = Arc::new(AtomicU64::new(0));
+        let (done, tasks) = (Arc::new(AtomicU64::new(0)), TaskTracker::new());
         let plot = Arc::new(Plot {
             node,
             ca: certs.join("ca.pem"),
@@ -75,12 +79,14 @@ impl Relay {
             victim: victim.to_owned(),
             nth,
             done: Arc::clone(&done),
+            tasks: tasks.clone(),
         });
         let accepting = endpoint.clone();
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             while let Some(incoming) = accepting.accept().await {
                 let plot = Arc::clone(&plot);
-                tokio::spawn(async move {
+                let tasks = plot.tasks.clone();
+                tasks.spawn(async move {
                     if let Ok(client) = incoming.await {
                         plot.connect(client).await;
                     }
@@ -91,6 +97,7 @@ impl Relay {
             address: endpoint.local_addr().unwrap(),
             done,
             endpoint,
+            _tasks: tasks,
         }
     }
 
@@ -127,23 +134,20 @@ impl Plot {
             return client.close(0u32.into(), b"");
         };
         let is_victim = name.is_some_and(|name| name.ends_with(&self.victim));
-        tokio::spawn(copy(from_client, to_node));
-        tokio::spawn(copy(from_node, to_client));
+        self.tasks.spawn(copy(from_client, to_node));
+        self.tasks.spawn(copy(from_node, to_client));
         loop {
             tokio::select! {
                 lane = node.accept_uni() => {
                     let Ok(lane) = lane else { break };
                     let Ok(out) = client.open_uni().await else { break };
                     if is_victim {
-                        tokio::spawn(Arc::clone(&self).harm(lane, out));
+                        self.tasks.spawn(Arc::clone(&self).harm(lane, out));
                     } else {
-                        tokio::spawn(copy(lane, out));
+                        self.tasks.spawn(copy(lane, out));
                     }
                 }
-                reason = client.closed() => {
-                    let _ = reason;
-                    break;
-                }
+                _ = client.closed() => break,
             }
         }
         // A goodbye is handed on as silence: both sides know what to do then.

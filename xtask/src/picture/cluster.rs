@@ -88,7 +88,7 @@ fn programs() -> PathBuf {
         .unwrap_or_else(|| Path::new("."));
     std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| workspace.join("target"), PathBuf::from)
-        .join("debug")
+        .join("release")
 }
 
 /// A process that is ended when this is dropped.

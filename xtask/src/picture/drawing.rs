@@ -12,26 +12,26 @@ use super::terminal::{COLUMNS, Screen};
 #[derive(Debug)]
 pub(super) struct Window {
     user: &'static str,
-    port: u16,
+    line: String,
     text: String,
 }
 
 impl Window {
-    /// The window of `user`, who started `chat-cli` with `port`.
-    pub(super) fn new(user: &'static str, port: u16, screen: &Screen) -> Self {
+    /// The window of `user`, who typed `line`.
+    pub(super) fn new(user: &'static str, line: &str, screen: &Screen) -> Self {
         Self {
             user,
-            port,
+            line: line.to_owned(),
             text: with_cursor(screen),
         }
     }
 }
 
-/// The picture of `windows`.
+/// The picture of `windows`, with a label for those who cannot see it.
 ///
 /// # Errors
 /// When the SVG of a screen has no size.
-pub(super) fn draw(windows: &[Window]) -> Result<String> {
+pub(super) fn draw(windows: &[Window], label: &str) -> Result<String> {
     let term = Term::new()
         .palette(PALETTE)
         .fg_color(TEXT.into())
@@ -45,12 +45,12 @@ pub(super) fn draw(windows: &[Window]) -> Result<String> {
         let screen_height = size_px(&screen, "height")?;
         width = width.max(size_px(&screen, "width")?);
         let height = TITLE_PX + screen_height;
-        let Window { user, port, .. } = window;
+        let Window { user, line, .. } = window;
         write!(
             body,
             r#"<g transform="translate(0 {y})">
 <rect class="frame" x="0.5" y="0.5" width="{}" height="{}" rx="6" />
-<text class="title" x="10" y="19">$ chat-cli {port}</text>
+<text class="title" x="10" y="19">$ {line}</text>
 <text class="title user" x="{}" y="19">{user}</text>
 <path class="rule" d="M0 {TITLE_PX}.5H{width}" />
 <g transform="translate(0 {TITLE_PX})">
@@ -67,7 +67,7 @@ pub(super) fn draw(windows: &[Window]) -> Result<String> {
     let height = y - GAP_PX;
     let [text, background] = [TEXT, BACKGROUND].map(hex);
     Ok(format!(
-        r##"<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="Two terminals with one conversation">
+        r##"<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}">
 <style>
 .frame {{ fill: {background}; stroke: #3D444D }}
 .rule {{ stroke: #3D444D }}
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn windows_are_stacked_and_all_their_text_is_escaped() {
         let windows = [
-            Window::new("ann", 1, &screen("<ann> a & b", 11)),
-            Window::new("bo", 2, &screen("one\ntwo\nthree", 5)),
+            Window::new("ann", "chat-cli 1", &screen("<ann> a & b", 11)),
+            Window::new("bo", "chat-cli 2", &screen("one\ntwo\nthree", 5)),
         ];
-        let svg = draw(&windows).unwrap();
+        let svg = draw(&windows, "two").unwrap();
         assert!(svg.contains("&lt;ann&gt; a &amp; b"), "{svg}");
         assert!(svg.contains("$ chat-cli 1<") && svg.contains("$ chat-cli 2<"));
         // 18 pixels a line and 20 of padding are what the drawing crate takes.

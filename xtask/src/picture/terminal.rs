@@ -58,12 +58,12 @@ impl<'a> Terminals<'a> {
         Ok(terminals)
     }
 
-    /// Starts `line` in a new terminal as the user `name`.
+    /// Starts `line` in a new terminal of so many rows as the user `name`.
     ///
     /// # Errors
     /// When tmux refuses.
-    pub(super) fn open(&self, name: &'static str, line: &str) -> Result<Terminal<'_>> {
-        let (columns, rows) = (COLUMNS.to_string(), ROWS.to_string());
+    pub(super) fn open(&self, name: &'static str, line: &str, rows: usize) -> Result<Terminal<'_>> {
+        let (columns, rows) = (COLUMNS.to_string(), rows.to_string());
         let user = format!("USER={name}");
         self.ask(&[
             "new-session",
@@ -143,8 +143,7 @@ impl Terminal<'_> {
     /// # Errors
     /// When it does not appear within [`TEXT_MAX`]; the error has the screen.
     pub(super) fn await_text(&self, text: &str) -> Result<()> {
-        self.await_screen(text, |screen| screen.plain.contains(text))
-            .map(drop)
+        self.await_screen_with(text).map(drop)
     }
 
     /// The screen, once its last line ends with `text`.
@@ -153,6 +152,14 @@ impl Terminal<'_> {
     /// As those of [`Self::await_text`].
     pub(super) fn await_last_line(&self, text: &str) -> Result<Screen> {
         self.await_screen(text, |screen| screen.last_line().ends_with(text))
+    }
+
+    /// The screen, once `text` is on it.
+    ///
+    /// # Errors
+    /// As those of [`Self::await_text`].
+    pub(super) fn await_screen_with(&self, text: &str) -> Result<Screen> {
+        self.await_screen(text, |screen| screen.plain.contains(text))
     }
 
     fn await_screen(&self, text: &str, is_awaited: impl Fn(&Screen) -> bool) -> Result<Screen> {
@@ -209,11 +216,8 @@ impl Screen {
 /// Width of a terminal in the picture, and of the smallest ones in use.
 pub(super) const COLUMNS: usize = 80;
 
-/// Height of a terminal: the conversation fits with a few lines to spare.
-const ROWS: usize = 18;
-
-/// Time an awaited text may take. A notice takes up to its own 10 seconds.
-const TEXT_MAX: Duration = Duration::from_secs(20);
+/// Time an awaited text may take. A notice takes up to its own 10 seconds, a bot's run longer.
+const TEXT_MAX: Duration = Duration::from_secs(30);
 
 /// A tmux command for the private server only. No command but `-D` starts one here.
 fn in_private(tmux: &Path, home: &Path) -> Command {

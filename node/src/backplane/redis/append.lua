@@ -157,9 +157,16 @@ local function save_windows(windows)
   redis.call('HSET', SENDERS, unpack(fields))
 end
 
--- Starts a new generation of senders when there is none or the current one is old enough.
+-- Starts a new generation of senders when there is none or the current one is old enough. True when
+-- it changed anything.
 local function rotate(meta, windows)
   local age = now - meta.rotated
+  if meta.gen > 0 and age < 0 then
+    -- The server's clock went back: the generation's age is counted from here, so that its nonces
+    -- are kept long enough, and not until the clock is where it was.
+    meta.rotated = now
+    return true
+  end
   if meta.gen > 0 and age < KEPT_MS then
     return false
   end
@@ -233,7 +240,8 @@ local function append(meta)
   save_windows(windows)
   meta.seq = last
   meta.len = redis.call('XLEN', LOG)
-  if now - meta.aged >= AGE_MS / 64 then
+  -- Also when the clock went back.
+  if now < meta.aged or now - meta.aged >= AGE_MS / 64 then
     drop_aged(meta, now)
   end
   local topic
