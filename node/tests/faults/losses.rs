@@ -282,9 +282,11 @@ async fn nonces_are_kept_and_forgotten_by_time_also_when_the_clock_went_back() {
     let knows_five = async || place(node.append("lobby", drafts(1, 5, 1)).await[0]);
     assert_eq!(knows_five().await, (last, true));
     // From then on they are kept as long as ever, and no longer.
-    for (minutes, generations, repeated) in [(14, 1, true), (2, 2, true), (16, 2, false)] {
+    for (nonce, minutes, generations, repeated) in
+        [(2, 14, 1, true), (3, 2, 2, true), (4, 16, 2, false)]
+    {
         age_nonces(&mut cluster, minutes).await;
-        node.say("lobby", 2, 2 + minutes, "x").await;
+        node.say("lobby", 2, nonce, "x").await;
         let found: u64 = cluster
             .server()
             .ask(&[
