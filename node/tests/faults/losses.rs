@@ -289,11 +289,7 @@ async fn nonces_are_kept_and_forgotten_by_time_also_when_the_clock_went_back() {
         node.say("lobby", 2, nonce, "x").await;
         let found: u64 = cluster
             .server()
-            .ask(&[
-                "EXISTS",
-                "chat:{lobby}:senders",
-                "chat:{lobby}:senders:old",
-            ])
+            .ask(&["EXISTS", "chat:{lobby}:senders", "chat:{lobby}:senders:old"])
             .await;
         assert_eq!(found, generations, "{minutes} minutes later");
         assert_eq!(knows_five().await.1, repeated, "{minutes} minutes later");

@@ -6,4 +6,5 @@ mod durability;
 mod foreign;
 mod hostile;
 mod losses;
+mod promotion;
 mod refusals;

@@ -50,6 +50,7 @@ impl RedisServer {
             let mut process = Command::new(program())
                 .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+                .args(["--repl-diskless-sync-delay", "0"])
                 .arg("--dir")
                 .arg(self.directory.path())
                 .args(arguments)
@@ -89,6 +90,21 @@ impl RedisServer {
             .status()
             .expect("kill");
         assert!(status.success());
+    }
+
+    /// Becomes a replica of another server, which need not be there: then it keeps what it has.
+    pub async fn follow(&self, server: &Self) {
+        let port = server.port.to_string();
+        self.ask::<()>(&["REPLICAOF", "127.0.0.1", &port]).await;
+    }
+
+    /// Stops being a replica and takes over the address of a server that was killed. From then on
+    /// it is reached as that one.
+    pub async fn promote(&self, killed: &Self) {
+        assert!(killed.process.is_none(), "its port is still in use");
+        self.ask::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+        let port = killed.port.to_string();
+        self.ask::<()>(&["CONFIG", "SET", "port", &port]).await;
     }
 
     /// Leaves what it wrote to disk, for those who look for a fault, and tells where that is.
