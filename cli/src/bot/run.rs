@@ -460,7 +460,7 @@ const LEAD: Duration = Duration::from_millis(100);
 const CONNECT_MAX: Duration = Duration::from_secs(15);
 
 /// After so long without any connection the cluster counts as gone.
-const GONE_AFTER: Duration = Duration::from_secs(10);
+const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// How long all goodbyes may take.
 const END_MAX: Duration = Duration::from_secs(5);

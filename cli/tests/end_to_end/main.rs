@@ -5,6 +5,7 @@
     reason = "a test that panics has failed, and says where"
 )]
 
+mod bot;
 mod json;
 mod pipe;
 mod schema;
