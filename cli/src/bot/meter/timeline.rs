@@ -32,13 +32,15 @@ impl Timeline {
         }
     }
 
-    /// One more second.
+    /// One more second. What is much shorter, at the end of a phase, becomes a part of the last one:
+    /// its rates would say nothing.
     pub fn push(&mut self, second: Interval) {
-        if self.filled < self.width
+        let is_short = second.length_s < SHORT_S;
+        if (self.filled < self.width || is_short)
             && let Some(last) = self.rows.last_mut()
         {
             *last = joined(*last, second);
-            self.filled += 1;
+            self.filled += usize::from(!is_short);
             return;
         }
         if self.rows.len() >= self.rows_max {
@@ -92,9 +94,28 @@ fn joined(one: Interval, next: Interval) -> Interval {
     }
 }
 
+/// Shorter is no second.
+const SHORT_S: f64 = 0.3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_of_a_second_joins_the_one_before() {
+        let mut timeline = Timeline::default();
+        for (at_s, length_s) in [(1.0, 1.0), (2.0, 1.0), (2.1, 0.1)] {
+            timeline.push(Interval {
+                at_s,
+                length_s,
+                sent: 10,
+                ..Interval::default()
+            });
+        }
+        let rows = timeline.rows();
+        assert_eq!((rows.len(), rows[1].sent), (2, 20));
+        assert!((rows[1].length_s - 1.1).abs() < 1e-9 && rows[1].at_s > 2.0);
+    }
 
     #[test]
     fn rows_are_bounded_and_nothing_is_lost() {
