@@ -51,6 +51,8 @@ struct Session {
     target: Option<usize>,
     /// Whether what it missed while it was away on purpose still comes.
     is_returning: bool,
+    /// Its connection was lost on purpose.
+    is_dropped: bool,
 }
 
 /// Why a session is over.
@@ -169,6 +171,7 @@ impl BotClient {
             sent,
             target: None,
             is_returning,
+            is_dropped: false,
         };
         let welcomed = client.session();
         self.welcomed(&mut session, &welcomed, is_returning);
@@ -271,9 +274,12 @@ impl BotClient {
                 if let Some(target) = target {
                     self.site.departed(target);
                 }
-                let code = name_of(reason.code, "connection_lost");
-                let target = target.unwrap_or(self.plan.target);
-                self.error(target, &code, &reason.text);
+                session.is_dropped |= self.site.seats[self.index].was_dropped();
+                if !session.is_dropped {
+                    let code = name_of(reason.code, "connection_lost");
+                    let target = target.unwrap_or(self.plan.target);
+                    self.error(target, &code, &reason.text);
+                }
             }
             Event::Closed { reason } => {
                 let code = name_of(reason.code, "closed");
@@ -407,7 +413,11 @@ impl BotClient {
         }
         let mut shard = self.site.meter.shard(self.index);
         shard.opened += 1;
-        shard.targets[target].reconnects += 1;
+        if std::mem::take(&mut session.is_dropped) {
+            shard.returns += 1;
+        } else {
+            shard.targets[target].reconnects += 1;
+        }
         shard.resumed += u64::from(welcomed.resumed);
     }
 

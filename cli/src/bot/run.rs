@@ -261,11 +261,7 @@ impl<'a> Run<'a> {
 
     /// All clients lose their connections at once.
     fn storm(&self) {
-        for seat in &self.site.seats {
-            if let Some(present) = &*seat.present() {
-                present.client.reconnect();
-            }
-        }
+        self.site.seats.iter().for_each(Seat::drop_connection);
     }
 
     /// So many of the clients leave and come back.

@@ -57,6 +57,8 @@ pub struct Seat {
     present: Mutex<Option<Present>>,
     /// The node it is at, as an index.
     node: AtomicUsize,
+    /// Its connection is to be lost on purpose.
+    is_dropped: AtomicBool,
 }
 
 /// A client that is there.
@@ -106,6 +108,19 @@ impl Seat {
     pub fn present(&self) -> MutexGuard<'_, Option<Present>> {
         // No code that can panic runs under this lock.
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has whoever is there lose the connection, and come back at once.
+    pub fn drop_connection(&self) {
+        if let Some(present) = &*self.present() {
+            self.is_dropped.store(true, Ordering::Relaxed);
+            present.client.reconnect();
+        }
+    }
+
+    /// Whether a connection that was lost was to be lost.
+    pub fn was_dropped(&self) -> bool {
+        self.is_dropped.swap(false, Ordering::Relaxed)
     }
 }
 
