@@ -50,6 +50,7 @@ contract! {
         leases_end_with_all_that_hangs_on_them
         a_renewed_lease_goes_on
         a_claim_is_held_by_one_session
+        a_claim_made_again_moves_nothing
         a_racing_claim_is_granted_once
         the_first_secret_is_everybodys;
 }

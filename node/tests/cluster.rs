@@ -691,6 +691,44 @@ async fn sessions_move_to_a_node_that_starts_after_redis_lost_everything() {
     assert!(ann.client.session().resumed);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_forgets_leaves_no_name_to_a_second_session() {
+    let cluster = Cluster::start().await;
+    let (one, two) = (cluster.node().start(), cluster.node().start());
+    let _ann = cluster.client("ann", &[&one]).await;
+    let _bo = cluster.client("bo", &[&two]).await;
+    let losses: [&[&str]; 3] = [
+        &["FLUSHALL"],
+        &["DEL", "chat:{cluster}:claims"],
+        &["DEL", "chat:{cluster}:nodes"],
+    ];
+    for loss in losses {
+        cluster.redis.ask::<redis::Value>(loss).await;
+        soon(&format!("names are held again after {loss:?}"), async {
+            // The nodes first: what registers them takes claims of those that are not.
+            while cluster.redis.ask::<u64>(&["ZCARD", NODES]).await < 2
+                || !holds(&cluster.redis, "ann").await
+                || !holds(&cluster.redis, "bo").await
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        for (name, node) in [("ann", &one), ("ann", &two), ("bo", &one), ("bo", &two)] {
+            let (newcomer, _) = connect(cluster.home.path(), name, &[node]).await;
+            let given = newcomer.session().name;
+            assert_ne!(given.as_str(), name, "after {loss:?}");
+            newcomer.close().await;
+        }
+    }
+}
+
+async fn holds(redis: &RedisServer, name: &str) -> bool {
+    redis.ask(&["HEXISTS", "chat:{cluster}:claims", name]).await
+}
+
+const NODES: &str = "chat:{cluster}:nodes";
+
 async fn secret(redis: &RedisServer) -> Option<Vec<u8>> {
     redis.ask(&["GET", "chat:{cluster}:secret"]).await
 }

@@ -300,7 +300,20 @@ impl Backplane for Attached {
         key: &'a str,
         claim: Claim,
     ) -> BoxFuture<'a, Result<Claimed, ReadError>> {
-        self.call(move |store| Ok(store.nodes.claim(key, claim, Instant::now())))
+        self.call(move |store| Ok(store.nodes.claim(key, claim, true, Instant::now())))
+    }
+
+    fn claim_again<'a>(
+        &'a self,
+        claims: &'a [(String, Claim)],
+    ) -> BoxFuture<'a, Result<Vec<Claimed>, ReadError>> {
+        self.call(move |store| {
+            let now = Instant::now();
+            let claimed = claims
+                .iter()
+                .map(|(key, claim)| store.nodes.claim(key, *claim, false, now));
+            Ok(claimed.collect())
+        })
     }
 
     fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {

@@ -119,7 +119,7 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// itself included, in one atomic step.
     ///
     /// With [`Lease::Lost`] nothing was written or sent: write again with `changes.reset` and
-    /// everything.
+    /// everything, and then [claim again](Self::claim_again) what was claimed.
     ///
     /// # Errors
     /// When the backplane does not answer.
@@ -157,6 +157,17 @@ pub trait Backplane: Debug + Send + Sync + 'static {
     /// When the backplane does not answer.
     fn claim<'a>(&'a self, key: &'a str, claim: Claim)
     -> BoxFuture<'a, Result<Claimed, ReadError>>;
+
+    /// Claims keys again that were granted before, in their order, when the backplane may have
+    /// forgotten them. As [`claim`](Self::claim), but a key that is held for the same session on
+    /// another live node stays there: the session may have gone to it. Some hundred keys at most.
+    ///
+    /// # Errors
+    /// When the backplane does not answer: some may be claimed by now. Safe to repeat.
+    fn claim_again<'a>(
+        &'a self,
+        claims: &'a [(String, Claim)],
+    ) -> BoxFuture<'a, Result<Vec<Claimed>, ReadError>>;
 
     /// Gives a key back, if exactly this claim holds it.
     ///
@@ -518,7 +529,7 @@ pub struct Claim {
 pub enum Claimed {
     /// It holds.
     Granted,
-    /// Another session holds the key.
+    /// Another session holds the key, or the same one on another node.
     Held(Claim),
 }
 

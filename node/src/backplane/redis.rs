@@ -265,6 +265,13 @@ impl Backplane for Redis {
         Box::pin(self.cluster.claim(&self.link, key, claim))
     }
 
+    fn claim_again<'a>(
+        &'a self,
+        claims: &'a [(String, Claim)],
+    ) -> BoxFuture<'a, Result<Vec<Claimed>, ReadError>> {
+        Box::pin(self.cluster.claim_again(&self.link, claims))
+    }
+
     fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {
         Box::pin(self.cluster.release(&self.link, key, claim))
     }

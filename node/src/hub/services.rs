@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chat_protocol::UserName;
 use chat_protocol::node::BackplaneState;
 use tokio::sync::{self, mpsc};
 use tokio::time::{self, Instant};
@@ -68,6 +69,7 @@ pub(super) fn spawn(
         "sessions",
         |hub| async move { hub.watch_sessions().await },
     );
+    service(hub, "names", |hub| async move { hub.watch_names().await });
     service(hub, "secret", |hub| async move { hub.watch_secret().await });
     service(hub, "health", |hub| async move { hub.watch_health().await });
 }
@@ -167,6 +169,39 @@ impl Hub {
         }
     }
 
+    /// Claims the names of all sessions again whenever the node has registered anew.
+    async fn watch_names(&self) {
+        let mut registrations = self.presence.registrations();
+        // Also what one that ended early left over.
+        registrations.mark_changed();
+        let mut names = Vec::new();
+        loop {
+            let pause = async {
+                if names.is_empty() {
+                    std::future::pending::<()>().await;
+                }
+                time::sleep(NAMES_EVERY).await;
+            };
+            tokio::select! {
+                changed = registrations.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    names = self.sessions.names();
+                }
+                () = pause => {}
+            }
+            let is_named =
+                |session, name: &UserName| self.sessions.name(session).as_ref() == Some(name);
+            let claimed = self
+                .claims
+                .claim_again(&*self.backplane, &mut names, is_named);
+            if let Err(error) = claimed.await {
+                debug!(%error, waiting = names.len(), "names are claimed again later");
+            }
+        }
+    }
+
     /// After this process was stopped: a connection that lasts so long is one with somebody at its
     /// other end. What waited to be read when it went on may be from somebody who is gone.
     fn prove_sessions(&self, now: Instant) {
@@ -238,6 +273,9 @@ const ROOM_IDLE: Duration = Duration::from_secs(30);
 
 /// Sessions and names are looked over so often.
 const SESSIONS_EVERY: Duration = Duration::from_millis(250);
+
+/// Names that could not be claimed again are tried so often.
+const NAMES_EVERY: Duration = Duration::from_secs(1);
 
 /// The shared secret is compared so often.
 const SECRET_EVERY: Duration = Duration::from_secs(2);

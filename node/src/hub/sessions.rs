@@ -157,6 +157,15 @@ impl Sessions {
         self.entries().get(&session).map(|entry| entry.name.clone())
     }
 
+    /// Every session and its name.
+    #[must_use]
+    pub(super) fn names(&self) -> Vec<(SessionId, UserName)> {
+        self.entries()
+            .iter()
+            .map(|(session, entry)| (*session, entry.name.clone()))
+            .collect()
+    }
+
     /// A session is asked into a room of two.
     pub(super) fn invite(&self, session: SessionId, invitation: Invitation) -> Invited {
         let mut entries = self.entries();

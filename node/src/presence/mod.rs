@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chat_protocol::{NodeName, SessionId};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -41,6 +41,8 @@ pub struct Presence {
     peers: Mutex<Peers>,
     /// Set when there is something to write or to read.
     changed: Notify,
+    /// How often this node registered anew.
+    registrations: watch::Sender<u64>,
 }
 
 /// How a node introduces itself.
@@ -81,6 +83,7 @@ impl Presence {
             own: Mutex::new(Own::new(lease)),
             peers: Mutex::new(Peers::new(lease)),
             changed: Notify::new(),
+            registrations: watch::Sender::default(),
         }
     }
 
@@ -216,6 +219,13 @@ impl Presence {
         self.changed.notify_one();
     }
 
+    /// Changes whenever this node has registered anew, the first time included: what hung on the
+    /// registration before may be lost.
+    #[must_use]
+    pub fn registrations(&self) -> watch::Receiver<u64> {
+        self.registrations.subscribe()
+    }
+
     /// Returns when there is something to write or read. Cancel safe.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -239,6 +249,9 @@ impl Presence {
                 Ok(lease) => {
                     lock(&self.own).version = changes.version;
                     self.on_lease(lease, asked_at);
+                    if changes.reset && lease == Lease::Kept {
+                        self.registrations.send_modify(|count| *count += 1);
+                    }
                 }
                 Err(error) => {
                     let mut own = lock(&self.own);
@@ -386,7 +399,7 @@ impl Presence {
                  anew as they are known to be alive"
             );
         } else if lease == Lease::Lost {
-            warn!("the lease had ended; everything is registered anew");
+            warn!("the lease had ended or was forgotten; everything is registered anew");
         }
     }
 

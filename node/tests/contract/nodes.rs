@@ -236,6 +236,45 @@ pub async fn a_claim_is_held_by_one_session(on: On) {
     assert_eq!(node.claim("ann", ann).await.unwrap(), Claimed::Granted);
 }
 
+pub async fn a_claim_made_again_moves_nothing(on: On) {
+    let cluster = on.start().await;
+    let (node, other) = (cluster.node().backplane, cluster.node().backplane);
+    write(&*node, ONE, LONG, &changes(true, 1, &[], &[])).await;
+    write(&*other, TWO, LONG, &changes(true, 1, &[], &[])).await;
+    let claim = |node, session| Claim {
+        node,
+        session: SessionId(session),
+    };
+    let (ann, bo, moved) = (claim(ONE, 1), claim(TWO, 2), claim(TWO, 3));
+    for (key, held) in [("ann", ann), ("bo", bo), ("moved", moved)] {
+        assert_eq!(other.claim(key, held).await.unwrap(), Claimed::Granted);
+    }
+    let again = [
+        ("free", claim(ONE, 4)),
+        ("ann", ann),
+        ("bo", claim(ONE, 5)),
+        ("moved", claim(ONE, 3)),
+    ]
+    .map(|(key, claim)| (key.to_owned(), claim));
+    let held = [
+        Claimed::Granted,
+        Claimed::Granted,
+        Claimed::Held(bo),
+        Claimed::Held(moved),
+    ];
+    assert_eq!(node.claim_again(&again).await.unwrap(), held);
+    assert_eq!(node.claim_again(&[]).await.unwrap(), []);
+    let (free, rival) = (claim(ONE, 4), claim(TWO, 6));
+    assert_eq!(
+        other.claim("free", rival).await.unwrap(),
+        Claimed::Held(free)
+    );
+    // Their node is gone.
+    other.resign(TWO, Bytes::new()).await.unwrap();
+    let granted = [Claimed::Granted; 4];
+    assert_eq!(node.claim_again(&again).await.unwrap(), granted);
+}
+
 pub async fn a_racing_claim_is_granted_once(on: On) {
     let cluster = on.start().await;
     let nodes: Vec<_> = (0..4).map(|_| cluster.node().backplane).collect();

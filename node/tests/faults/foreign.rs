@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use chat_node::backplane::redis::{Redis, RedisOptions};
 use chat_node::backplane::{
-    AppendError, Batch, Claim, Continuation, Event, NodeId, RegistryChanges,
+    AppendError, Batch, Claim, Continuation, Event, Lease, NodeId, RegistryChanges,
 };
 use chat_node::damage;
 use chat_protocol::{Seq, SessionId};
@@ -303,13 +303,40 @@ async fn claims_of_nodes_that_are_gone_do_not_pile_up() {
             .renew(NodeId(2), Duration::from_secs(60), Bytes::new())
             .await
             .unwrap();
+        // Those of the node that is left, and its mark.
         cluster
             .server_ref()
             .ask::<u64>(&["HLEN", "chat:{cluster}:claims"])
             .await
-            == 100
+            == 100 + 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_lease_of_which_a_part_is_lost_is_lost() {
+    let cluster = On::Redis.start().await;
+    let node = cluster.node();
+    let reset = RegistryChanges {
+        reset: true,
+        ..RegistryChanges::default()
+    };
+    let lease = Duration::from_secs(60);
+    let renew = async || {
+        let renewed = node.backplane.renew(NodeId(1), lease, Bytes::new());
+        renewed.await.unwrap()
+    };
+    for part in ["nodes", "claims", "registry:0000000000000001"] {
+        node.backplane
+            .write_registry(NodeId(1), lease, &reset, Bytes::new())
+            .await
+            .unwrap();
+        assert_eq!(renew().await, Lease::Kept, "before {part} is lost");
+        let key = format!("chat:{{cluster}}:{part}");
+        let deleted: u64 = cluster.server_ref().ask(&["DEL", &key]).await;
+        assert_eq!(deleted, 1, "{key}");
+        assert_eq!(renew().await, Lease::Lost, "after {part} is lost");
+    }
 }
 
 #[tokio::test]

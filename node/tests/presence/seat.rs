@@ -258,6 +258,13 @@ impl Backplane for Faulty {
         self.call(self.inner.claim(key, claim))
     }
 
+    fn claim_again<'a>(
+        &'a self,
+        claims: &'a [(String, Claim)],
+    ) -> BoxFuture<'a, Result<Vec<Claimed>, ReadError>> {
+        self.call(self.inner.claim_again(claims))
+    }
+
     fn release<'a>(&'a self, key: &'a str, claim: Claim) -> BoxFuture<'a, Result<(), ReadError>> {
         self.call(self.inner.release(key, claim))
     }

@@ -66,6 +66,16 @@ macro_rules! registry_of {
             self.$inner.claim(key, claim)
         }
 
+        fn claim_again<'a>(
+            &'a self,
+            claims: &'a [(String, chat_node::backplane::Claim)],
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<Vec<chat_node::backplane::Claimed>, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.claim_again(claims)
+        }
+
         fn release<'a>(
             &'a self,
             key: &'a str,

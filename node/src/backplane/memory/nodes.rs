@@ -85,10 +85,12 @@ impl Nodes {
         self.claims.retain(|_, claim| claim.node != node);
     }
 
-    pub(super) fn claim(&mut self, key: &str, claim: Claim, now: Instant) -> Claimed {
+    /// `moves`: a claim of the same session moves here from a live node.
+    pub(super) fn claim(&mut self, key: &str, claim: Claim, moves: bool, now: Instant) -> Claimed {
         self.expire(now);
+        let is_ours = |held: Claim| held == claim || moves && held.session == claim.session;
         match self.claims.get(key) {
-            Some(&held) if held.session != claim.session && self.nodes.contains_key(&held.node) => {
+            Some(&held) if !is_ours(held) && self.nodes.contains_key(&held.node) => {
                 Claimed::Held(held)
             }
             _ => {

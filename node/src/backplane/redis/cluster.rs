@@ -143,21 +143,44 @@ impl Cluster {
         key: &str,
         claim: Claim,
     ) -> Result<Claimed, ReadError> {
-        let held: String = link
+        let claimed = self.claim_all(link, "move", &[(key, claim)]).await?;
+        claimed.first().copied().ok_or_else(missing_answer)
+    }
+
+    pub(super) async fn claim_again(
+        &self,
+        link: &Link,
+        claims: &[(String, Claim)],
+    ) -> Result<Vec<Claimed>, ReadError> {
+        let claims: Vec<_> = claims
+            .iter()
+            .map(|(key, claim)| (key.as_str(), *claim))
+            .collect();
+        self.claim_all(link, "stay", &claims).await
+    }
+
+    /// Claims keys; the script says what an action is.
+    async fn claim_all(
+        &self,
+        link: &Link,
+        action: &str,
+        claims: &[(&str, Claim)],
+    ) -> Result<Vec<Claimed>, ReadError> {
+        let answers: Vec<String> = link
             .call(async |mut connected| {
                 let mut call = CLAIM.prepare_invoke();
-                call.key(self.keys.claims())
-                    .key(self.keys.nodes())
-                    .arg(key)
-                    .arg(text(claim));
+                call.key(self.keys.claims()).key(self.keys.nodes());
+                call.arg(action);
+                for (key, claim) in claims {
+                    call.arg(key).arg(text(*claim));
+                }
                 call.invoke_async(&mut connected.connection).await
             })
             .await?;
-        if held.is_empty() {
-            return Ok(Claimed::Granted);
+        if answers.len() != claims.len() {
+            return Err(missing_answer());
         }
-        let claim = read_claim(&held).ok_or_else(|| ReadError("a claim of nobody".to_owned()))?;
-        Ok(Claimed::Held(claim))
+        answers.iter().map(|answer| read_claimed(answer)).collect()
     }
 
     pub(super) async fn release(
@@ -199,6 +222,19 @@ impl Cluster {
 /// A claim as the claims have it: node and session in 16 hex digits each.
 fn text(claim: Claim) -> String {
     format!("{}{}", claim.node, claim.session)
+}
+
+/// What the script answers for a key.
+fn read_claimed(answer: &str) -> Result<Claimed, ReadError> {
+    if answer.is_empty() {
+        return Ok(Claimed::Granted);
+    }
+    let claim = read_claim(answer).ok_or_else(|| ReadError("a claim of nobody".to_owned()))?;
+    Ok(Claimed::Held(claim))
+}
+
+fn missing_answer() -> ReadError {
+    ReadError("a claim without an answer".to_owned())
 }
 
 fn read_claim(text: &str) -> Option<Claim> {

@@ -2,12 +2,14 @@
 -- Writes a node's registry and renews its lease, or only renews it; then tells everybody.
 --
 -- KEYS[1] registry of the node, a hash that ends with its lease: v (version), e… (entries)
--- KEYS[2] nodes, a sorted set: node -> when its lease ends   KEYS[3] claims, a hash
+-- KEYS[2] nodes, a sorted set: node -> when its lease ends   KEYS[3] claims, a hash, with a mark of
+-- each node that shows it whether they were lost
 -- ARGV[1] node   ARGV[2] milliseconds of the lease   ARGV[3] channel   ARGV[4] gossip
 -- ARGV[5] "renew", "write" or "reset"   ARGV[6] version   ARGV[7] entries to set
 -- ARGV[8…] fields and values to set, then fields to remove
 --
--- Answers 1, or 0 when the lease had ended; then nothing was written or said.
+-- Answers 1, or 0 when the lease had ended or one of the three is lost; then nothing was written or
+-- said, and the node registers anew.
 
 local REGISTRY, NODES, CLAIMS = KEYS[1], KEYS[2], KEYS[3]
 local NODE, LEASE_MS, ACTION = ARGV[1], tonumber(ARGV[2]), ARGV[5]
@@ -18,9 +20,13 @@ local KEPT_MS = 24 * 60 * 60 * 1000
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
+-- No name has a space. As the value of a claim, so that it goes with its node.
+local MARK = 'node ' .. NODE
 if ACTION == 'reset' then
   redis.call('DEL', REGISTRY)
-elseif redis.call('EXISTS', REGISTRY) == 0 then
+  redis.call('HSET', CLAIMS, MARK, NODE .. string.rep('0', 16))
+elseif redis.call('EXISTS', REGISTRY) == 0 or not redis.call('ZSCORE', NODES, NODE)
+  or redis.call('HEXISTS', CLAIMS, MARK) == 0 then
   return 0
 end
 if ACTION ~= 'renew' then
