@@ -1,6 +1,11 @@
-//! The bot's pages, as somebody in front of a terminal sees them.
+//! The bot's pages, as somebody in front of a terminal sees them, and its report.
 
-use std::process::Command;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use boon::{Compiler, Schemas};
+use serde_json::Value;
 
 use crate::support::Node;
 use crate::support::screen::Screen;
@@ -55,4 +60,32 @@ fn the_terminal_is_given_back_when_the_run_is_interrupted() {
         lines.iter().any(|line| line.contains("to repeat it"))
     });
     assert!(screen.is_given_back());
+}
+
+#[test]
+fn a_real_report_fits_its_schema_and_is_all_that_standard_output_has() {
+    let node = Node::start(&[]);
+    let page = node.home().join("report.html");
+    let mut command = node.cli(&["bot", "-c", "4", "--rooms", "2", "-n", "40", "-o", "-"]);
+    command
+        .args(["--rate", "100", "--assert", "lost==0", "--html"])
+        .arg(&page);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("PASS"), "{said}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let text = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/bot-report.schema.json"),
+    );
+    let schema: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("bot.json", schema).unwrap();
+    let index = compiler.compile("bot.json", &mut schemas).unwrap();
+    if let Err(error) = schemas.validate(&report, index) {
+        panic!("{report} does not fit the schema: {error:#}");
+    }
+    assert_eq!(report["delivered"], 80);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("PASS"));
 }

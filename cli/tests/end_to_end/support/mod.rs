@@ -1,7 +1,7 @@
 //! What the end-to-end tests stand on: real nodes, the real client, and their lines under timeouts.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -40,6 +40,11 @@ impl Node {
             port,
             arguments,
         }
+    }
+
+    /// Where its certificates are; gone with it.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     pub(crate) fn port(&self) -> String {
