@@ -9,14 +9,7 @@ use super::assertion::Assertion;
 use super::quantity::{self, Part, PerSecond, SharePerSecond, Size, Stage};
 use crate::args::{ColorWhen, ConnectArgs};
 
-/// Load a cluster and prove its delivery.
-///
-/// Connects clients to the targets, has them join rooms and send messages at a fixed rate, whether
-/// or not the cluster keeps up, and accounts for every message at every reader: lost, duplicated,
-/// reordered, corrupted. Latency counts from when a message was due.
-///
-/// Ends with 0 when everything was delivered and every --assert holds, 98 when the delivery was
-/// wrong, 99 when an assert failed.
+/// A bot's run, as it is asked for.
 #[derive(Args, Clone, Debug)]
 pub struct BotArgs {
     /// Nodes of one cluster: PORT, HOST:PORT, …. Clients are spread over them.
