@@ -307,13 +307,30 @@ fn what_is_sent_without_a_connection_is_sent_later() {
     let mut node = Node::start(&[]);
     let mut ann = Session::start(&node, &["--name", "ann"]);
     node.kill();
+    ann.event_that("connection", |event| event["state"] == "down");
     ann.send(&json!({"op": "send", "ref": "kept", "text": "are you there?"}));
     assert_eq!(ann.event("notice")["code"], "not_sent_yet");
-    ann.event_that("connection", |event| event["state"] == "down");
     node.start_again();
     ann.event_that("connection", |event| event["state"] == "up");
     assert_eq!(ann.event("ack")["ref"], "kept");
     assert_eq!(ann.end().1, Some(0));
+}
+
+/// The node is dead and nobody has noticed yet: whether it took the message cannot be known, and the
+/// one that comes in its place knows nothing of the session.
+#[test]
+fn what_was_sent_into_a_dying_connection_is_told_as_unknown_and_not_sent_twice() {
+    let mut node = Node::start(&[]);
+    let mut ann = Session::start(&node, &["--name", "ann"]);
+    node.kill();
+    ann.send(&json!({"op": "send", "ref": "lost", "text": "are you there?"}));
+    ann.event_that("connection", |event| event["state"] == "down");
+    node.start_again();
+    let error = ann.event("error");
+    assert_eq!(
+        (&error["ref"], &error["code"]),
+        (&json!("lost"), &json!("unknown_fate"))
+    );
 }
 
 #[test]

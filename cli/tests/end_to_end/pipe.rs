@@ -359,9 +359,9 @@ fn a_message_without_a_connection_is_kept_and_sent_when_there_is_one() {
     let mut ann = Process::start(node.cli(&["--name", "ann"]));
     ann.remark(|line| line.starts_with("-- joined #lobby"));
     node.kill();
+    ann.remark(|line| line.contains(" lost (") && line.contains("next try in"));
     ann.send("are you there?");
     ann.remark(|line| line == "-- not sent yet; kept and retried");
-    ann.remark(|line| line.contains(" lost (") && line.contains("next try in"));
     node.start_again();
     ann.remark(|line| line.starts_with("-- back on node-"));
     ann.line(|line| line.ends_with("#lobby <ann> are you there?"));
