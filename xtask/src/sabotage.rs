@@ -191,8 +191,10 @@ fn write_if_new(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 fn workspace() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).to_owned()
+    // As cargo says it now: the program may have been built elsewhere.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    package.parent().unwrap_or(&package).to_owned()
 }
 
 fn target() -> PathBuf {
