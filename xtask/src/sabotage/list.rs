@@ -31,6 +31,13 @@ pub(crate) const TEST_BINARIES: [&str; 5] = [
     "simulation",
 ];
 
+/// The version of the workspace, as the files have it.
+macro_rules! version {
+    ($($more:literal)?) => {
+        concat!("\"", env!("CARGO_PKG_VERSION"), $($more,)? "\"")
+    };
+}
+
 /// What a crate asks for the wanted sabotage.
 macro_rules! asking {
     () => {
@@ -51,8 +58,43 @@ fn sabotaged(name: &str) -> bool {
 
 /// Makes the copy a workspace beside the original, and lets it ask which sabotage is wanted.
 pub(crate) const PREPARATIONS: &[Edit] = &[
-    // Both are built into one folder, which saves building the dependencies again; the original's
-    // program must stay what it is.
+    // Both are built into one folder, which saves building the dependencies again. Cargo tells
+    // packages of one folder apart by name and version, not by where they are: with the same ones
+    // it would take what was built of the original for the copy's, and the other way round.
+    Edit {
+        file: "Cargo.toml",
+        find: concat!("version = ", version!(), "\nedition"),
+        replace: concat!("version = ", version!("-sabotage"), "\nedition"),
+    },
+    Edit {
+        file: "Cargo.lock",
+        find: concat!("name = \"chat-cli\"\nversion = ", version!()),
+        replace: concat!("name = \"chat-cli\"\nversion = ", version!("-sabotage")),
+    },
+    Edit {
+        file: "Cargo.lock",
+        find: concat!("name = \"chat-client\"\nversion = ", version!()),
+        replace: concat!("name = \"chat-client\"\nversion = ", version!("-sabotage")),
+    },
+    Edit {
+        file: "Cargo.lock",
+        find: concat!("name = \"chat-node\"\nversion = ", version!()),
+        replace: concat!("name = \"chat-node\"\nversion = ", version!("-sabotage")),
+    },
+    Edit {
+        file: "Cargo.lock",
+        find: concat!("name = \"chat-protocol\"\nversion = ", version!()),
+        replace: concat!(
+            "name = \"chat-protocol\"\nversion = ",
+            version!("-sabotage")
+        ),
+    },
+    Edit {
+        file: "Cargo.lock",
+        find: concat!("name = \"xtask\"\nversion = ", version!()),
+        replace: concat!("name = \"xtask\"\nversion = ", version!("-sabotage")),
+    },
+    // And the original's program must stay what it is.
     Edit {
         file: "node/Cargo.toml",
         find: "[dependencies]\n",
