@@ -19,6 +19,7 @@ use crate::stop::Stop;
 
 pub mod args;
 pub mod assertion;
+pub mod books;
 pub mod client;
 pub mod conclude;
 pub mod display;

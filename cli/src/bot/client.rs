@@ -49,8 +49,8 @@ struct Session {
     sent: mpsc::Receiver<Sent>,
     /// The target it is at; none while it has lost its connection.
     target: Option<usize>,
-    /// Whether what it missed while it was away on purpose still comes.
-    is_returning: bool,
+    /// Of each of its rooms, whether what it missed while it was away on purpose still comes.
+    is_returning: Vec<bool>,
     /// Its connection was lost on purpose.
     is_dropped: bool,
 }
@@ -104,7 +104,13 @@ impl BotClient {
             let over = self.stay(&mut session).await;
             match over {
                 Over::Ended => return,
-                Over::Closed => {}
+                // A node that sends everybody away is not to be asked at once again.
+                Over::Closed => {
+                    tokio::select! {
+                        () = time::sleep(RETRY_PAUSE_MAX) => {}
+                        () = end.cancelled() => return,
+                    }
+                }
                 Over::Ordered => {
                     self.site.meter.shard(self.index).returns += 1;
                     let away = Duration::from_millis(rand::rng().random_range(AWAY_MS));
@@ -170,7 +176,7 @@ impl BotClient {
             events,
             sent,
             target: None,
-            is_returning,
+            is_returning: vec![is_returning; self.plan.rooms.len()],
             is_dropped: false,
         };
         let welcomed = client.session();
@@ -309,10 +315,8 @@ impl BotClient {
                 history,
                 ..
             } => {
-                let is_apart = self.plan.is_slow || *history && session.is_returning;
-                if !history {
-                    session.is_returning = false;
-                }
+                session.is_returning[nth] &= *history;
+                let is_apart = self.plan.is_slow || session.is_returning[nth];
                 if let Content::Text(text) = &message.content
                     && let Ok(Some(stamped)) = Stamp::find(text.as_str(), room)
                 {

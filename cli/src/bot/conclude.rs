@@ -36,8 +36,10 @@ pub struct Findings {
     pub ended: Ended,
     /// Whether a signal ended it.
     pub ended_by_signal: bool,
-    /// What the reader should know.
-    pub reasons: Vec<String>,
+    /// Clients that never came.
+    pub absent: usize,
+    /// Whether it was not waited for what was still on its way.
+    pub is_cut: bool,
     /// Messages due.
     pub planned: u64,
     /// Time until all were there.
@@ -71,25 +73,7 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
     let sums = found.measures.sums();
     let load_s = found.load.as_secs_f64().max(0.001);
     let per_s = |count: u64| count as f64 / load_s;
-    let missing = counts.expected.saturating_sub(counts.delivered);
-    let mut reasons = Vec::new();
-    let verdict = if counts.violations() > 0 && found.ended != Ended::ClusterGone {
-        Verdict::Fail
-    } else if found.ended == Ended::ClusterGone || missing > 0 {
-        Verdict::Incomplete
-    } else {
-        Verdict::Pass
-    };
-    if found.ended == Ended::ClusterGone {
-        reasons.push(format!(
-            "no target answered any more; {missing} deliveries could not be waited for"
-        ));
-    } else if missing > 0 && verdict == Verdict::Incomplete {
-        reasons.push(format!("{missing} deliveries had not come when it ended"));
-    }
-    if found.ended == Ended::Interrupted {
-        reasons.push("it was ended early".to_owned());
-    }
+    let (verdict, mut reasons) = judge(&found);
     if counts.unjudged > 0 {
         reasons.push(format!(
             "{} acked messages met no reader: nothing can be said of them",
@@ -102,7 +86,6 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
             counts.unjudged_deliveries
         ));
     }
-    reasons.extend(found.reasons);
     let lag = found.measures.lag.summary();
     let trust = if lag.p99 > LAG_MAX_US {
         Trust::LimitedByClient
@@ -187,14 +170,7 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
             resumed: found.measures.resumed,
             open: found.open.iter().sum(),
         },
-        quic: Quic {
-            deliveries_per_datagram: if found.quic.datagrams_received == 0 {
-                0.0
-            } else {
-                sums.delivered as f64 / found.quic.datagrams_received as f64
-            },
-            ..found.quic
-        },
+        quic: found.quic,
         targets: Vec::new(),
         errors,
         asserts: Vec::new(),
@@ -228,5 +204,138 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
     report
 }
 
+/// Whether the cluster delivered, and why not. Who did not wait cannot say that something is lost,
+/// but something that came wrong stays wrong.
+fn judge(found: &Findings) -> (Verdict, Vec<String>) {
+    let counts = found.verdict.counts;
+    let mut reasons = Vec::new();
+    let wrong = counts.violations() - counts.lost - counts.behind;
+    let missing = counts.expected.saturating_sub(counts.delivered);
+    let verdict = if wrong > 0 || counts.violations() > 0 && !found.is_cut {
+        Verdict::Fail
+    } else if missing > 0
+        || counts.violations() > 0
+        || found.absent > 0
+        || found.ended == Ended::ClusterGone
+    {
+        Verdict::Incomplete
+    } else {
+        Verdict::Pass
+    };
+    match found.ended {
+        Ended::ClusterGone => reasons.push(format!(
+            "no target answered any more; {missing} deliveries could not be waited for"
+        )),
+        Ended::Interrupted => reasons.push("it was ended early".to_owned()),
+        Ended::Done => {}
+    }
+    if missing > 0 && found.is_cut && found.ended != Ended::ClusterGone {
+        reasons.push(format!("{missing} deliveries were not waited for"));
+    }
+    if found.absent > 0 {
+        reasons.push(format!(
+            "{} clients could not connect and join",
+            found.absent
+        ));
+    }
+    (verdict, reasons)
+}
+
 /// A generator that is later than this, for one message in a hundred, measures itself.
 pub const LAG_MAX_US: u64 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use chat_client::ledger::Counts;
+
+    use super::*;
+    use crate::bot::meter::nothing_measured;
+
+    fn found(counts: Counts) -> Findings {
+        Findings {
+            verdict: Judged {
+                counts,
+                violations: Vec::new(),
+            },
+            measures: nothing_measured(1),
+            timeline: Timeline::default(),
+            quic: Quic::default(),
+            rtts: vec![],
+            open: vec![],
+            nodes: vec![],
+            absent: 0,
+            is_cut: false,
+            late: 0,
+            ended: Ended::Done,
+            ended_by_signal: false,
+            planned: 0,
+            connect: Duration::ZERO,
+            load: Duration::ZERO,
+            drain: Duration::ZERO,
+            cpu: Duration::ZERO,
+            memory: 0,
+        }
+    }
+
+    fn delivered(expected: u64, delivered: u64) -> Counts {
+        Counts {
+            expected,
+            delivered,
+            lost: expected - delivered,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn what_did_not_come_is_lost_only_to_those_who_waited() {
+        let all = found(delivered(10, 10));
+        assert_eq!(judge(&all), (Verdict::Pass, vec![]));
+        let one_short = found(delivered(10, 9));
+        assert_eq!(judge(&one_short).0, Verdict::Fail);
+        let cut = Findings {
+            is_cut: true,
+            ended: Ended::Interrupted,
+            ..one_short.clone()
+        };
+        let (verdict, reasons) = judge(&cut);
+        assert_eq!(verdict, Verdict::Incomplete);
+        let said = ["it was ended early", "1 deliveries were not waited for"];
+        assert_eq!(reasons, said);
+        let waited = Findings {
+            ended: Ended::Interrupted,
+            ..one_short
+        };
+        assert_eq!(judge(&waited).0, Verdict::Fail, "its drain was whole");
+    }
+
+    #[test]
+    fn what_came_wrong_is_wrong_however_it_ended() {
+        let twice = Counts {
+            duplicated: 1,
+            ..delivered(10, 9)
+        };
+        let gone = Findings {
+            is_cut: true,
+            ended: Ended::ClusterGone,
+            ..found(twice)
+        };
+        assert_eq!(judge(&gone).0, Verdict::Fail);
+        let gone = Findings {
+            is_cut: true,
+            ended: Ended::ClusterGone,
+            ..found(delivered(10, 10))
+        };
+        assert_eq!(judge(&gone).0, Verdict::Incomplete);
+    }
+
+    #[test]
+    fn a_run_without_all_its_clients_is_not_complete() {
+        let short = Findings {
+            absent: 3,
+            ..found(delivered(10, 10))
+        };
+        let (verdict, reasons) = judge(&short);
+        assert_eq!(verdict, Verdict::Incomplete);
+        assert_eq!(reasons, ["3 clients could not connect and join"]);
+    }
+}

@@ -60,10 +60,11 @@ impl Display {
         std::mem::take(&mut self.is_to_pause)
     }
 
-    /// Whether somebody wished the run to end.
+    /// Whether somebody wished what goes on to end, since the last time: the load first, then the
+    /// drain.
     pub fn wants_to_end(&mut self) -> bool {
         self.hear();
-        self.is_to_end
+        std::mem::take(&mut self.is_to_end)
     }
 
     fn hear(&mut self) {

@@ -3,22 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::Rng;
 use rand::rngs::StdRng;
-use rand::{SeedableRng, seq::SliceRandom};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use tokio::sync::mpsc;
-use tokio::time::{self, Instant, MissedTickBehavior};
+use tokio::time::{self, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::books::{AtEnd, Books};
 use super::client::{BotClient, Order};
 use super::conclude::Findings;
 use super::display::Display;
 use super::files::Files;
-use super::meter::{Measures, Timeline, Times, nothing_measured};
 use super::pacer::Pacer;
-use super::progress::{Phase, Progress, TargetProgress};
-use super::report::{Ended, Interval, Quic};
+use super::progress::Phase;
+use super::report::Ended;
 use super::site::{Seat, Site};
 use super::system;
 use crate::stop::Stop;
@@ -39,41 +39,36 @@ pub struct Outside<'a> {
 pub struct Run<'a> {
     site: Arc<Site>,
     outside: Outside<'a>,
+    books: Books,
     orders: Vec<mpsc::Sender<Order>>,
     tasks: TaskTracker,
     drain: Duration,
     connect_rate: f64,
-    measures: Measures,
-    timeline: Timeline,
-    recent: Vec<Interval>,
     ended: Ended,
     ended_by_signal: bool,
-    /// When the load began, since the program did.
-    begins: Duration,
     chance: StdRng,
-    reasons: Vec<String>,
-    last_second: Duration,
-    last_open: Duration,
-    planned_before: u64,
+}
+
+/// What the drain showed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Drained {
+    /// Deliveries that came only after the drain time.
+    late: u64,
+    /// It was ended before everything had come or the time was over.
+    is_cut: bool,
 }
 
 impl<'a> Run<'a> {
     /// A run that has not begun.
+    #[must_use]
     pub fn new(site: Arc<Site>, outside: Outside<'a>, drain: Duration, connect_rate: f64) -> Self {
         Self {
-            measures: nothing_measured(site.targets.len()),
+            books: Books::new(Arc::clone(&site)),
             chance: StdRng::seed_from_u64(site.plan.seed ^ 0x5eed),
             orders: Vec::new(),
             tasks: TaskTracker::new(),
-            timeline: Timeline::default(),
-            recent: Vec::new(),
             ended: Ended::Done,
             ended_by_signal: false,
-            begins: Duration::ZERO,
-            reasons: Vec::new(),
-            last_second: Duration::ZERO,
-            last_open: Duration::ZERO,
-            planned_before: 0,
             site,
             outside,
             drain,
@@ -88,45 +83,35 @@ impl<'a> Run<'a> {
     pub async fn run(mut self) -> std::io::Result<Findings> {
         self.connect().await;
         let connected = self.site.now();
-        self.begins = connected + LEAD;
+        let absent = self.absent();
         let cpu_before = system::cpu_time();
-        self.load().await?;
+        let AtEnd { quic, rtts, open } = self.load(connected + LEAD).await?;
         let loaded = self.site.now();
         let cpu = system::cpu_time().saturating_sub(cpu_before);
-        self.second(Duration::MAX);
-        let quic = self.quic();
-        let rtts: Vec<_> = (0..self.site.targets.len())
-            .map(|target| self.rtts(target).summary())
-            .collect();
-        let open: Vec<u64> = (0..self.site.targets.len())
-            .map(|target| self.site.open_at(target))
-            .collect();
-        let late = self.settle().await;
-        let drained = self.site.now();
-        self.second(Duration::MAX);
+        let planned = self.books.planned();
+        let drained = self.settle(absent).await;
+        let drain = self.site.now().saturating_sub(loaded);
         let verdict = self.site.proof.verdict();
         self.site.end.cancel();
         self.tasks.close();
         let _ = time::timeout(END_MAX, self.tasks.wait()).await;
+        let (measures, timeline) = self.books.into_parts();
         Ok(Findings {
             verdict,
-            measures: self.measures,
-            timeline: self.timeline,
+            measures,
+            timeline,
             quic,
             rtts,
             open,
-            late,
+            absent,
+            late: drained.late,
+            is_cut: drained.is_cut,
             ended: self.ended,
             ended_by_signal: self.ended_by_signal,
-            reasons: self.reasons,
-            planned: self
-                .site
-                .plan
-                .profile
-                .due_until(loaded.saturating_sub(self.begins)),
+            planned,
             connect: connected,
-            load: loaded.saturating_sub(self.begins),
-            drain: drained.saturating_sub(loaded),
+            load: loaded.saturating_sub(connected + LEAD),
+            drain,
             cpu,
             memory: system::memory_peak().unwrap_or_default(),
             nodes: (0..self.site.targets.len())
@@ -143,76 +128,59 @@ impl<'a> Run<'a> {
         let begins = self.site.now();
         let mut came = (0, begins);
         loop {
-            let elapsed = (self.site.now() - begins).as_secs_f64();
-            let wanted = 1 + whole(elapsed * self.connect_rate);
+            let now = self.site.now();
+            let wanted = 1 + whole((now - begins).as_secs_f64() * self.connect_rate);
             while self.orders.len() < wanted.min(clients) {
                 let (orders, receiver) = mpsc::channel(1);
                 let client = BotClient::new(self.orders.len(), Arc::clone(&self.site), receiver);
                 self.orders.push(orders);
                 self.tasks.spawn(client.run());
             }
-            let open = self.present();
-            if open == clients {
-                return;
+            let present = self.site.present();
+            if present > came.0 {
+                came = (present, now);
             }
-            if open > came.0 {
-                came = (open, self.site.now());
-            }
-            if self.site.now() - came.1 > CONNECT_MAX {
-                self.reasons.push(format!(
-                    "{} of {clients} clients could not connect and join",
-                    clients - open
-                ));
+            if present == clients || now - came.1 > CONNECT_MAX || self.is_over() {
                 return;
             }
             ticks.tick().await;
-            let done = open as f64 / clients as f64;
-            self.tell(Phase::Connecting, Some(done), 0.0);
-            if self.is_over() {
-                return;
-            }
+            self.books.collect();
+            let done = present as f64 / clients as f64;
+            self.tell(Phase::Connecting, done, 0.0);
         }
     }
 
-    /// Messages are due.
-    async fn load(&mut self) -> std::io::Result<()> {
-        let stop = CancellationToken::new();
+    /// Messages are due, from `begins` on.
+    async fn load(&mut self, begins: Duration) -> std::io::Result<AtEnd> {
+        self.books.open(begins);
         if self.ended != Ended::Done {
-            return Ok(());
+            return Ok(self.books.at_end());
         }
-        let pacer = Pacer::start(Arc::clone(&self.site), self.begins, stop.clone())?;
-        self.last_second = self.begins;
-        self.last_open = self.begins;
+        let stop = CancellationToken::new();
+        let pacer = Pacer::start(Arc::clone(&self.site), begins, stop.clone())?;
         let length = self.site.plan.profile.length();
         let mut ticks = ticks();
-        let mut churned = self.begins;
-        let mut stormed = self.begins;
-        while !pacer.is_finished() {
+        let (mut churned, mut stormed, mut seen) = (begins, begins, begins);
+        while !pacer.is_finished() && !self.is_over() {
             ticks.tick().await;
             let now = self.site.now();
-            let at = pacer.plan_time(now);
             if !self.site.is_paused() {
                 self.churn(now.saturating_sub(churned));
-                churned = now;
-                if let Some(every) = self.site.plan.storm
-                    && now.saturating_sub(stormed) >= every
-                {
+                let storm = self.site.plan.storm;
+                if storm.is_some_and(|every| now.saturating_sub(stormed) >= every) {
                     stormed = now;
-                    self.storm();
+                    self.site.seats.iter().for_each(Seat::drop_connection);
                 }
             }
-            self.second(at);
+            churned = now;
+            let at = pacer.plan_time(now);
+            self.books.tick(at, self.outside.files);
             let done = at.as_secs_f64() / length.as_secs_f64().max(0.001);
-            let rate = self.site.plan.profile.rate_at(at);
-            self.tell(Phase::Load, Some(done.min(1.0)), rate);
-            if self.is_over() {
-                break;
-            }
+            self.tell(Phase::Load, done, self.site.plan.profile.rate_at(at));
             if self.site.open() > 0 {
-                self.last_open = now;
-            } else if now.saturating_sub(self.last_open) > GONE_AFTER {
+                seen = now;
+            } else if now.saturating_sub(seen) > GONE_AFTER {
                 self.ended = Ended::ClusterGone;
-                break;
             }
         }
         stop.cancel();
@@ -220,48 +188,59 @@ impl<'a> Run<'a> {
         while !pacer.is_finished() {
             time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(())
+        let at = pacer.plan_time(self.site.now());
+        self.books.close(at, self.outside.files);
+        Ok(self.books.at_end())
     }
 
-    /// What is on its way arrives. Gives what came only after the drain time.
-    async fn settle(&mut self) -> u64 {
+    /// What is on its way arrives, to all but those who never came.
+    async fn settle(&mut self, absent: usize) -> Drained {
         self.site.calm.cancel();
         if self.ended == Ended::ClusterGone {
-            return 0;
+            return Drained {
+                late: 0,
+                is_cut: true,
+            };
         }
-        let begins = Instant::now();
+        // Keys and signals until here ended the load; the next ones end the drain.
+        let mut drained = Drained::default();
+        let begins = self.site.now();
         let mut ticks = ticks();
-        let mut at_deadline = None;
+        let (mut at_deadline, mut judge_at) = (None, Duration::ZERO);
         loop {
-            self.site.proof.settle();
-            let counts = self.site.proof.verdict().counts;
-            let waits = self.site.unsettled() > 0
-                || self.present() < self.site.plan.clients.len() && self.reasons.is_empty();
-            if !waits && counts.behind == 0 && counts.delivered >= counts.expected {
-                break;
-            }
-            let elapsed = begins.elapsed();
-            if elapsed >= self.drain && at_deadline.is_none() {
-                at_deadline = Some(counts.delivered);
+            let elapsed = self.site.now() - begins;
+            let all_are_there = self.absent() <= absent && self.site.unsettled() == 0;
+            // Judging looks at all that is held: not before there is a chance, and not all the time.
+            let is_late = elapsed >= self.drain && at_deadline.is_none();
+            let may_be_done = all_are_there && elapsed >= judge_at;
+            if may_be_done || is_late {
+                judge_at = elapsed + JUDGE_EVERY;
+                let counts = self.site.proof.verdict().counts;
+                if all_are_there && counts.behind == 0 && counts.delivered >= counts.expected {
+                    break;
+                }
+                if is_late {
+                    at_deadline = Some(counts.delivered);
+                }
             }
             if elapsed >= self.drain * 2 {
                 break;
             }
-            ticks.tick().await;
-            self.second(Duration::MAX);
-            let done = elapsed.as_secs_f64() / (self.drain * 2).as_secs_f64().max(0.001);
-            self.tell(Phase::Drain, Some(done.min(1.0)), 0.0);
-            if self.outside.display.wants_to_end() || self.outside.stop.is_asked() {
+            if self.outside.display.wants_to_end() {
+                drained.is_cut = true;
                 break;
             }
+            ticks.tick().await;
+            self.books.tick(NOTHING_DUE, self.outside.files);
+            let done = elapsed.as_secs_f64() / (self.drain * 2).as_secs_f64().max(0.001);
+            self.tell(Phase::Drain, done, 0.0);
         }
-        let delivered = self.site.proof.verdict().counts.delivered;
-        at_deadline.map_or(0, |before| delivered.saturating_sub(before))
-    }
-
-    /// All clients lose their connections at once.
-    fn storm(&self) {
-        self.site.seats.iter().for_each(Seat::drop_connection);
+        self.books.close(NOTHING_DUE, self.outside.files);
+        if let Some(before) = at_deadline {
+            let delivered = self.site.proof.verdict().counts.delivered;
+            drained.late = delivered.saturating_sub(before);
+        }
+        drained
     }
 
     /// So many of the clients leave and come back.
@@ -280,30 +259,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Closes the books of a second, when one has passed. `at` is the plan's time.
-    fn second(&mut self, at: Duration) {
-        let now = self.site.now();
-        let length = now.saturating_sub(self.last_second);
-        if length < Duration::from_secs(1) && at != Duration::MAX || length.is_zero() {
-            return;
-        }
-        self.last_second = now;
-        let planned = self.site.plan.profile.due_until(at);
-        let mut interval = self.site.meter.drain_into(&mut self.measures);
-        interval.at_s = now.saturating_sub(self.begins).as_secs_f64();
-        interval.length_s = length.as_secs_f64();
-        interval.planned = planned.saturating_sub(self.planned_before);
-        interval.open = self.site.open();
-        self.planned_before = planned.max(self.planned_before);
-        self.site.proof.settle();
-        self.outside.files.row(&interval);
-        self.timeline.push(interval);
-        self.recent.push(interval);
-        if self.recent.len() > RECENT_MAX {
-            self.recent.remove(0);
-        }
-    }
-
+    /// Whether the run is to end, by a signal, by a key or by itself.
     fn is_over(&mut self) -> bool {
         if self.outside.display.takes_pause() {
             self.site.toggle_pause();
@@ -316,112 +272,17 @@ impl<'a> Run<'a> {
         self.ended != Ended::Done
     }
 
+    /// Clients that are not there, or not yet.
+    fn absent(&self) -> usize {
+        self.site.plan.clients.len() - self.site.present()
+    }
+
     /// Tells whoever watches.
-    fn tell(&mut self, phase: Phase, done: Option<f64>, rate: f64) {
-        if !self.outside.display.is_due() {
-            return;
+    fn tell(&mut self, phase: Phase, done: f64, rate: f64) {
+        if self.outside.display.is_due() {
+            let progress = self.books.progress(phase, Some(done.min(1.0)), rate);
+            self.outside.display.show(&progress);
         }
-        let sums = self.measures.sums();
-        let last = self.recent.last().copied().unwrap_or_default();
-        let length = last.length_s.max(0.001);
-        let targets = (0..self.site.targets.len()).map(|target| {
-            let meter = &self.measures.targets[target];
-            TargetProgress {
-                target: self.site.targets[target].clone(),
-                node: self.site.node_at(target),
-                open: self.site.open_at(target),
-                clients: self.planned_at(target),
-                rtt: self.sample_rtt(target),
-                delivered_per_s: last.delivered as f64 / length
-                    * share(meter.delivered, sums.delivered),
-                acked_per_s: last.acked as f64 / length * share(meter.acked, sums.acked),
-                reconnects: meter.reconnects,
-                errors: meter.errors,
-            }
-        });
-        let mut errors: Vec<_> = self.measures.errors.values().cloned().collect();
-        errors.sort_by_key(|row| std::cmp::Reverse(row.count));
-        let progress = Progress {
-            phase,
-            elapsed: self.site.now(),
-            done,
-            open: self.site.open(),
-            clients: self.site.plan.clients.len() as u64,
-            target_rate: rate,
-            is_paused: self.site.is_paused(),
-            sent: sums.sent,
-            acked: sums.acked,
-            delivered: sums.delivered,
-            violations: self.site.proof.violations(),
-            ack: self.measures.ack().summary(),
-            delivery: self.measures.delivery().summary(),
-            lag_p99_us: last.lag_p99_us,
-            is_limited: last.lag_p99_us > super::conclude::LAG_MAX_US,
-            targets: targets.collect(),
-            errors,
-            recent: self.recent.clone(),
-        };
-        self.outside.display.show(&progress);
-    }
-
-    /// What QUIC counted so far, over all connections there were.
-    fn quic(&self) -> Quic {
-        let (mut all, mut rtts) = (self.measures.traffic, Times::default());
-        for seat in &self.site.seats {
-            let present = seat.present();
-            let Some(present) = &*present else { continue };
-            all += present.client.traffic();
-            if let Some(stats) = present.client.connection_stats() {
-                rtts.add(stats.rtt);
-            }
-        }
-        Quic {
-            rtt_us: rtts.summary(),
-            packets_sent: all.packets_sent,
-            packets_lost: all.packets_lost,
-            loss_percent: share(all.packets_lost, all.packets_sent) * 100.0,
-            datagrams_received: all.datagrams_received,
-            bytes_received: all.bytes_received,
-            bytes_sent: all.bytes_sent,
-            deliveries_per_datagram: 0.0,
-            congestion_events: all.congestion_events,
-        }
-    }
-
-    /// Clients that are there and can send.
-    fn present(&self) -> usize {
-        let seats = self.site.seats.iter();
-        seats.filter(|seat| seat.present().is_some()).count()
-    }
-
-    fn planned_at(&self, target: usize) -> u64 {
-        let clients = self.site.plan.clients.iter();
-        clients.filter(|client| client.target == target).count() as u64
-    }
-
-    /// The round-trip time of one of the connections to a target.
-    fn sample_rtt(&self, target: usize) -> Duration {
-        let of_seat = |seat: &Seat| {
-            let present = seat.present();
-            let present = present
-                .as_ref()
-                .filter(|present| present.target == target)?;
-            Some(present.client.connection_stats()?.rtt)
-        };
-        self.site.seats.iter().find_map(of_seat).unwrap_or_default()
-    }
-
-    /// Round-trip times of all connections to a target.
-    fn rtts(&self, target: usize) -> Times {
-        let mut times = Times::default();
-        for seat in &self.site.seats {
-            let present = seat.present();
-            let there = present.as_ref().filter(|present| present.target == target);
-            if let Some(stats) = there.and_then(|present| present.client.connection_stats()) {
-                times.add(stats.rtt);
-            }
-        }
-        times
     }
 }
 
@@ -439,15 +300,14 @@ fn ticks() -> time::Interval {
     ticks
 }
 
-fn share(part: u64, all: u64) -> f64 {
-    if all == 0 {
-        return 0.0;
-    }
-    part as f64 / all as f64
-}
+/// In the drain nothing more becomes due than was before.
+const NOTHING_DUE: Duration = Duration::ZERO;
 
 /// How often the run looks after everything.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How often the drain looks whether everything has come.
+const JUDGE_EVERY: Duration = Duration::from_millis(200);
 
 /// The load begins so long after everybody is there.
 const LEAD: Duration = Duration::from_millis(100);
@@ -460,6 +320,3 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 
 /// How long all goodbyes may take.
 const END_MAX: Duration = Duration::from_secs(5);
-
-/// Seconds that whoever watches sees.
-const RECENT_MAX: usize = 120;

@@ -213,6 +213,13 @@ impl Site {
             .sum()
     }
 
+    /// Clients that are there and can send.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        let seats = self.seats.iter();
+        seats.filter(|seat| seat.present().is_some()).count()
+    }
+
     /// The name of the node at a target, as it said last.
     #[must_use]
     pub fn node_at(&self, target: usize) -> String {
