@@ -9,17 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use chat_node::backplane::memory::Memory;
 use chat_node::backplane::{
-    AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Event, Lease, NodeId,
-    Page, Promise, ReadError, Registry, RegistryChanges, Unfit,
+    Attachment, Backplane, Claim, Claimed, Event, Lease, NodeId, ReadError, Registry,
+    RegistryChanges,
 };
 use chat_node::presence::view::{Change, Fact, FactKey};
 use chat_node::presence::{self, Card, Presence};
 use chat_protocol::lane::PresenceChange;
-use chat_protocol::{Cursor, RoomName, SessionId};
+use chat_protocol::{RoomName, SessionId};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::support::registry::forward;
 
 /// The lease of all nodes.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -273,51 +275,10 @@ impl Backplane for Faulty {
         self.call(self.inner.shared_secret(proposal))
     }
 
-    fn append<'a>(
-        &'a self,
-        room: &'a RoomName,
-        batch: &'a Batch,
-    ) -> BoxFuture<'a, Result<Appended, AppendError>> {
-        self.inner.append(room, batch)
-    }
-
-    fn read<'a>(
-        &'a self,
-        room: &'a RoomName,
-        after: Cursor,
-        entries_max: u32,
-    ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        self.inner.read(room, after, entries_max)
-    }
-
-    fn read_last<'a>(
-        &'a self,
-        room: &'a RoomName,
-        entries: u32,
-    ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        self.inner.read_last(room, entries)
-    }
-
-    fn heads<'a>(
-        &'a self,
-        rooms: &'a [RoomName],
-    ) -> BoxFuture<'a, Result<Vec<Option<Cursor>>, ReadError>> {
-        self.inner.heads(rooms)
-    }
-
-    fn subscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.inner.subscribe(room)
-    }
-
-    fn unsubscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, ()> {
-        self.inner.unsubscribe(room)
-    }
-
-    fn promise(&self) -> Promise {
-        self.inner.promise()
-    }
-
-    fn unfit(&self) -> BoxFuture<'_, Unfit> {
-        self.inner.unfit()
-    }
+    forward!(inner: append);
+    forward!(inner: read);
+    forward!(inner: read_last);
+    forward!(inner: heads);
+    forward!(inner: subscriptions);
+    forward!(inner: promises);
 }

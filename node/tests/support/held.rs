@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chat_node::backplane::{
-    AppendError, Appended, Attachment, Backplane, Batch, Page, Promise, ReadError, Unfit,
-};
+use chat_node::backplane::{Attachment, Backplane, Page, ReadError};
 use chat_protocol::{Cursor, RoomName};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::registry::registry_of;
+use super::registry::{forward, registry_of};
 
 /// Holds reads up, and knows how many there were at a time.
 #[derive(Debug)]
@@ -87,21 +85,8 @@ impl Backplane for Held {
         })
     }
 
-    fn append<'a>(
-        &'a self,
-        room: &'a RoomName,
-        batch: &'a Batch,
-    ) -> BoxFuture<'a, Result<Appended, AppendError>> {
-        self.inner.append(room, batch)
-    }
-
-    fn read_last<'a>(
-        &'a self,
-        room: &'a RoomName,
-        entries: u32,
-    ) -> BoxFuture<'a, Result<Page, ReadError>> {
-        self.inner.read_last(room, entries)
-    }
+    forward!(inner: append);
+    forward!(inner: read_last);
 
     fn heads<'a>(
         &'a self,
@@ -111,21 +96,7 @@ impl Backplane for Held {
         self.inner.heads(rooms)
     }
 
-    fn subscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, Result<(), ReadError>> {
-        self.inner.subscribe(room)
-    }
-
-    fn unsubscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, ()> {
-        self.inner.unsubscribe(room)
-    }
-
+    forward!(inner: subscriptions);
+    forward!(inner: promises);
     registry_of!(inner);
-
-    fn promise(&self) -> Promise {
-        self.inner.promise()
-    }
-
-    fn unfit(&self) -> BoxFuture<'_, Unfit> {
-        self.inner.unfit()
-    }
 }

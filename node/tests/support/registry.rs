@@ -1,4 +1,4 @@
-//! Leases, registries and names of a backplane that leaves them to another.
+//! What a backplane leaves to another: leases, registries and names, and parts of the log.
 
 /// The part of `Backplane` that is about the registry, as the one in a field does it.
 macro_rules! registry_of {
@@ -94,4 +94,82 @@ macro_rules! registry_of {
     };
 }
 
+/// A part of `Backplane` that is about logs and their announcements, each as the one in a field does
+/// it.
+macro_rules! forward {
+    ($inner:ident: append) => {
+        fn append<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+            batch: &'a chat_node::backplane::Batch,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Appended, chat_node::backplane::AppendError>,
+        > {
+            self.$inner.append(room, batch)
+        }
+    };
+    ($inner:ident: read) => {
+        fn read<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+            after: chat_protocol::Cursor,
+            entries_max: u32,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Page, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.read(room, after, entries_max)
+        }
+    };
+    ($inner:ident: read_last) => {
+        fn read_last<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+            entries: u32,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<chat_node::backplane::Page, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.read_last(room, entries)
+        }
+    };
+    ($inner:ident: heads) => {
+        fn heads<'a>(
+            &'a self,
+            rooms: &'a [chat_protocol::RoomName],
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<Vec<Option<chat_protocol::Cursor>>, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.heads(rooms)
+        }
+    };
+    ($inner:ident: subscriptions) => {
+        fn subscribe<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+        ) -> futures_util::future::BoxFuture<'a, Result<(), chat_node::backplane::ReadError>> {
+            self.$inner.subscribe(room)
+        }
+
+        fn unsubscribe<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+        ) -> futures_util::future::BoxFuture<'a, ()> {
+            self.$inner.unsubscribe(room)
+        }
+    };
+    ($inner:ident: promises) => {
+        fn promise(&self) -> chat_node::backplane::Promise {
+            self.$inner.promise()
+        }
+
+        fn unfit(&self) -> futures_util::future::BoxFuture<'_, chat_node::backplane::Unfit> {
+            self.$inner.unfit()
+        }
+    };
+}
+
+pub(crate) use forward;
 pub(crate) use registry_of;
