@@ -2,8 +2,8 @@
 //!
 //! ```sh
 //! chat-node &
-//! cargo run -p chat-client --example resume -- 8081 /tmp/place "hello from the first run"
-//! cargo run -p chat-client --example resume -- 8081 /tmp/place "hello from the second"
+//! cargo run -p chat-client --example resume -- 8081 place.txt "hello from the first run"
+//! cargo run -p chat-client --example resume -- 8081 place.txt "hello from the second"
 //! ```
 //!
 //! Two lines of text are all that a new process needs: the ticket, which continues the session, and
