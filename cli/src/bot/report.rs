@@ -15,7 +15,7 @@ pub mod html;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
-mod schema;
+mod tests;
 pub mod text;
 
 /// The report of one run.

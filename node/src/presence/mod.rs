@@ -5,8 +5,8 @@
 //! version of the registry, and a node that sees another version than it has reads the registry.
 //! When a lease ends and its node is not heard either, everything it said ends in one step; a
 //! backplane that only lost its memory makes nobody leave, and a node that was stopped for longer
-//! than its lease says again only of those who are alive that they are there. So presence is a hint that converges, and
-//! it never stands in the way of a message.
+//! than its lease says again only of those who are alive that they are there. So presence is a hint
+//! that converges, and it never stands in the way of a message.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,11 +20,13 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 mod own;
+mod pace;
 mod peers;
 pub mod view;
 
 use crate::backplane::{Backplane, Lease, NodeId, ReadError, RegistryChanges};
 use own::Own;
+pub use pace::{Pace, keep};
 use peers::Peers;
 use view::{Change, Fact, FactKey, View};
 
@@ -479,83 +481,6 @@ impl Presence {
     }
 }
 
-/// What to do, and when: the pace of presence.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// Changes are gathered for so long before they are written.
-    pub tick: Duration,
-    /// The lease is renewed so often.
-    pub renew: Duration,
-    /// Leases are compared so often.
-    pub compare: Duration,
-    /// Leases are compared so often while one may have ended.
-    pub doubt: Duration,
-}
-
-impl Pace {
-    /// The pace that suits a lease.
-    #[must_use]
-    pub fn of(lease: Duration) -> Self {
-        Self {
-            tick: Duration::from_millis(100),
-            renew: (lease / 4).min(RENEW_MAX),
-            compare: (lease / 5).min(COMPARE_MAX),
-            doubt: Duration::from_millis(250),
-        }
-    }
-}
-
-/// Keeps presence going until dropped; `tell` gets what people here should be told. Cancel safe:
-/// what was not written is written by the next run.
-pub async fn keep(presence: &Presence, backplane: &dyn Backplane, tell: impl Fn(Vec<Change>)) {
-    let pace = Pace::of(presence.lease);
-    let watch = async {
-        loop {
-            presence.on_running();
-            tokio::time::sleep(RUNNING_EVERY).await;
-        }
-    };
-    // In this order: after a stop, first that it was one.
-    tokio::join!(watch, take_turns(presence, backplane, tell, pace));
-}
-
-async fn take_turns(
-    presence: &Presence,
-    backplane: &dyn Backplane,
-    tell: impl Fn(Vec<Change>),
-    pace: Pace,
-) {
-    let mut renew_at = Instant::now();
-    let mut compared_at = None;
-    loop {
-        let outcome = async {
-            presence.write(backplane).await?;
-            if Instant::now() >= renew_at {
-                presence.renew(backplane).await?;
-                renew_at = Instant::now() + pace.renew;
-            }
-            let compare_at = presence.compare_at(compared_at, pace);
-            if compare_at.is_none_or(|at| Instant::now() >= at) {
-                presence.compare(backplane, &tell).await?;
-                compared_at = Some(Instant::now());
-            }
-            presence.read_stale(backplane, &tell).await
-        }
-        .await;
-        if let Err(error) = outcome {
-            debug!(%error, "presence waits");
-            tokio::time::sleep(pace.tick * 5).await;
-        }
-        tokio::time::sleep(pace.tick).await;
-        let compare_at = presence.compare_at(compared_at, pace);
-        let next_at = compare_at.map_or(renew_at, |at| at.min(renew_at));
-        tokio::select! {
-            () = presence.changed() => {}
-            () = tokio::time::sleep_until(next_at) => {}
-        }
-    }
-}
-
 fn encode(gossip: &Gossip) -> Bytes {
     postcard::to_stdvec(gossip)
         .expect("gossip always encodes")
@@ -569,14 +494,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Changes told by name; a node that changes more at once is read instead.
 const DELTA_LEN_MAX: usize = 1_000;
-
-/// A heartbeat is what shows that gossip was lost, so this bounds how long a lost word stays unknown.
-/// It costs the backplane one short script call a second of each node, and each node one message of
-/// some 50 bytes a second of each other.
-const RENEW_MAX: Duration = Duration::from_secs(1);
-
-/// Nodes that are not heard are found by comparing: two calls.
-const COMPARE_MAX: Duration = Duration::from_secs(3);
-
-/// Often enough that a busy machine is not taken for a stop of half a lease.
-const RUNNING_EVERY: Duration = Duration::from_millis(250);
