@@ -5,7 +5,9 @@
 
 mod close;
 mod connect;
+mod fate;
 mod history;
+mod own;
 mod peer;
 mod publish;
 mod reconnect;
