@@ -47,7 +47,8 @@ pub enum Command {
     /// duplicated, reordered, corrupted. Latency counts from when a message was due.
     ///
     /// Ends with 0 when everything was delivered and every --assert holds, 98 when the delivery was
-    /// wrong, 99 when an assert failed.
+    /// wrong or not all of it could be proven, 99 when an assert failed. Ctrl-C or q end the load
+    /// and wait for what is on its way.
     Bot(Box<BotArgs>),
 }
 
