@@ -1,5 +1,5 @@
 //! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask chaos`,
-//! `cargo xtask sabotage`, `cargo xtask redis`, `cargo xtask picture`.
+//! `cargo xtask sabotage`, `cargo xtask bench`, `cargo xtask redis`, `cargo xtask picture`.
 //!
 //! Each command does its own set-up, says every step it takes, and stops at the first step that
 //! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod chaos;
 mod check;
 mod picture;
@@ -34,6 +35,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         runner_args: Vec<String>,
     },
+    /// Measures nodes, Redis and the bot on this machine: release builds, tables and a JSON file.
+    Bench(bench::Settings),
     /// Breaks a cluster of processes while clients chat, and judges whether every promise was kept.
     Chaos(chaos::Settings),
     /// Breaks the node on purpose, one promise at a time, and expects the tests to notice.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check => check::run(),
         Task::Test { runner_args } => suite::run(&runner_args),
+        Task::Bench(settings) => bench::run(&settings),
         Task::Chaos(settings) => chaos::run(&settings),
         Task::Sabotage => sabotage::run(),
         Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),

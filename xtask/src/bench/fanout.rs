@@ -1,0 +1,159 @@
+//! One talks to many: what a delivery costs, and how fast it is, at rising rates.
+
+use anyhow::Result;
+
+use super::report::{Cell, Column, Table, grouped};
+use super::rig::{Measured, Rig};
+use crate::step;
+
+/// Measures the rates everybody asks for, then doubles until the cluster or the bot is at its end.
+///
+/// # Errors
+/// When a run cannot be made.
+pub(super) fn measure(rig: &Rig) -> Result<Table> {
+    let mut table = Table::new(
+        format!(
+            "{MEMBERS} members in one room over two nodes, one sender, 128-byte messages, {} s each. \
+             Processor time is of the sending phase, divided by the deliveries in it.",
+            rig.load_s()
+        ),
+        COLUMNS,
+    );
+    let mut best = 0.0_f64;
+    for deliveries_per_s in rates() {
+        if rig.is_quick && deliveries_per_s == 50_000 {
+            continue;
+        }
+        let run = rig.measure(
+            2,
+            &format!(
+                "--scenario fanout --clients {MEMBERS} --rate {}/s --duration {}s --drain 5s",
+                f64::from(deliveries_per_s) / f64::from(MEMBERS),
+                rig.load_s()
+            ),
+        )?;
+        let (row, outcome) = row(&run, deliveries_per_s)?;
+        table.add(row);
+        let Outcome {
+            delivered_per_s,
+            p99_ms,
+        } = outcome;
+        step::say(&format!(
+            "{} deliveries/s, p99 {p99_ms:.1} ms",
+            grouped(delivered_per_s, 0)
+        ));
+        let keeps_up = delivered_per_s >= KEEPS_UP * f64::from(deliveries_per_s);
+        if !keeps_up || p99_ms >= P99_MAX_MS {
+            break;
+        }
+        best = best.max(delivered_per_s);
+    }
+    table.conclude(format!(
+        "Highest of these rates with all delivered in time and p99 below {P99_MAX_MS} ms: {} \
+         deliveries/s.",
+        grouped(best, 0)
+    ));
+    Ok(table)
+}
+
+/// Deliveries a second.
+fn rates() -> impl Iterator<Item = u32> {
+    let doubled = (1..=5).map(|power| 100_000 << power);
+    [20_000, 50_000, 100_000].into_iter().chain(doubled)
+}
+
+struct Outcome {
+    delivered_per_s: f64,
+    p99_ms: f64,
+}
+
+fn row(run: &Measured, asked: u32) -> Result<(Vec<Cell>, Outcome)> {
+    let report = &run.report;
+    let load = report.load()?;
+    let (nodes, redis) = (run.nodes_cpu_s(load)?, run.redis_cpu_s(load)?);
+    let deliveries = report.deliveries_in_load()?;
+    let outcome = Outcome {
+        delivered_per_s: report.number("/rate/delivered_per_s")?,
+        p99_ms: report.number("/latency_us/delivery/p99")? / 1e3,
+    };
+    let row = vec![
+        asked.into(),
+        outcome.delivered_per_s.into(),
+        (nodes * 1e6 / deliveries).into(),
+        (redis * 1e6 / deliveries).into(),
+        ((nodes + redis) * 1e6 / deliveries).into(),
+        ((nodes + redis) * 100.0 / load.length_s()).into(),
+        (report.number("/latency_us/delivery/p50")? / 1e3).into(),
+        outcome.p99_ms.into(),
+        report.number("/quic/deliveries_per_datagram")?.into(),
+        report.number("/generator/cpu_percent")?.into(),
+        report.remark()?.into(),
+    ];
+    Ok((row, outcome))
+}
+
+const MEMBERS: u32 = 500;
+
+/// A rate is held when this share of it is delivered while it is sent.
+const KEEPS_UP: f64 = 0.97;
+
+/// What is slower is no conversation.
+const P99_MAX_MS: f64 = 50.0;
+
+const COLUMNS: &[Column] = &[
+    Column {
+        key: "asked_per_s",
+        head: "asked /s",
+        digits: 0,
+    },
+    Column {
+        key: "delivered_per_s",
+        head: "delivered /s",
+        digits: 0,
+    },
+    Column {
+        key: "nodes_us",
+        head: "nodes µs each",
+        digits: 2,
+    },
+    Column {
+        key: "redis_us",
+        head: "Redis µs each",
+        digits: 3,
+    },
+    Column {
+        key: "servers_us",
+        head: "servers µs each",
+        digits: 2,
+    },
+    Column {
+        key: "servers_percent",
+        head: "servers % of a core",
+        digits: 0,
+    },
+    Column {
+        key: "p50_ms",
+        head: "p50 ms",
+        digits: 2,
+    },
+    Column {
+        key: "p99_ms",
+        head: "p99 ms",
+        digits: 2,
+    },
+    Column {
+        key: "deliveries_per_datagram",
+        head: "deliveries per datagram",
+        digits: 2,
+    },
+    Column {
+        key: "bot_percent",
+        head: "bot % of a core",
+        digits: 0,
+    },
+    Column {
+        key: "remark",
+        head: "remark",
+        digits: 0,
+    },
+];

@@ -1,0 +1,198 @@
+//! Whether a delivery costs the same however many are in a room, and however many rooms there are.
+
+use anyhow::Result;
+
+use super::report::{Cell, Column, Table, grouped, median};
+use super::rig::Rig;
+use crate::step;
+
+/// The same rate of deliveries to rooms of different sizes.
+///
+/// # Errors
+/// When a run cannot be made.
+pub(super) fn members(rig: &Rig) -> Result<Table> {
+    let about = format!(
+        "{} deliveries/s of 128-byte messages in one room over two nodes, everybody sends. The fewer \
+         members, the more messages it takes, and each costs Redis and both nodes something.",
+        grouped(DELIVERIES_PER_S.into(), 0)
+    );
+    let runs = [10, 100, 1_000, 5_000].map(|members| Shape {
+        clients: members,
+        rooms: 1,
+        rooms_per_client: 1,
+    });
+    measure(rig, about, &runs)
+}
+
+/// The same rate of deliveries and of messages over different numbers of rooms.
+///
+/// # Errors
+/// When a run cannot be made.
+pub(super) fn rooms(rig: &Rig) -> Result<Table> {
+    let about = format!(
+        "{} deliveries/s of 128-byte messages over two nodes, always ten members to a room and thus \
+         {} messages/s: only the number of rooms differs. A client is in up to 50 rooms.",
+        grouped(DELIVERIES_PER_S.into(), 0),
+        grouped(f64::from(DELIVERIES_PER_S) / 10.0, 0)
+    );
+    let shape = |rooms, clients| Shape {
+        clients,
+        rooms,
+        rooms_per_client: rooms * 10 / clients,
+    };
+    let runs = [
+        shape(1, 10),
+        shape(50, 500),
+        shape(500, 500),
+        shape(5_000, 1_000),
+    ];
+    measure(rig, about, &runs)
+}
+
+/// Who is where.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    clients: u32,
+    rooms: u32,
+    rooms_per_client: u32,
+}
+
+fn measure(rig: &Rig, about: String, shapes: &[Shape]) -> Result<Table> {
+    let about = format!(
+        "{about} {} s each. Processor time is of the sending phase, divided by the deliveries in it.",
+        rig.load_s()
+    );
+    let mut table = Table::new(about, COLUMNS);
+    for shape in shapes {
+        if rig.is_quick && shape.clients.max(shape.rooms) > 1_000 {
+            continue;
+        }
+        table.add(row(rig, *shape)?);
+    }
+    let costs = table.numbers("servers_us");
+    let middle = median(&costs).unwrap_or(f64::NAN);
+    let relative = |cost: f64| (cost / middle - 1.0) * 100.0;
+    table.fill_last(|row| {
+        costs
+            .get(row)
+            .map_or(Cell::Nothing, |cost| relative(*cost).into())
+    });
+    let furthest = costs.iter().map(|cost| relative(*cost).abs());
+    table.conclude(format!(
+        "Furthest from the median: {:.0} %.",
+        furthest.fold(0.0, f64::max)
+    ));
+    Ok(table)
+}
+
+fn row(rig: &Rig, shape: Shape) -> Result<Vec<Cell>> {
+    let Shape {
+        clients,
+        rooms,
+        rooms_per_client,
+    } = shape;
+    let members = f64::from(clients * rooms_per_client) / f64::from(rooms);
+    let run = rig.measure(
+        2,
+        &format!(
+            "--clients {clients} --rooms {rooms} --rooms-per-client {rooms_per_client} \
+             --rate {}/s --duration {}s --connect-rate 2k/s",
+            f64::from(DELIVERIES_PER_S) / members,
+            rig.load_s()
+        ),
+    )?;
+    let report = &run.report;
+    let load = report.load()?;
+    let (nodes, redis) = (run.nodes_cpu_s(load)?, run.redis_cpu_s(load)?);
+    let deliveries = report.deliveries_in_load()?;
+    let cost_us = (nodes + redis) * 1e6 / deliveries;
+    step::say(&format!(
+        "{members} members in each of {rooms} rooms: {cost_us:.2} µs a delivery"
+    ));
+    Ok(vec![
+        members.into(),
+        rooms.into(),
+        clients.into(),
+        report.number("/rate/sent_per_s")?.into(),
+        report.number("/rate/delivered_per_s")?.into(),
+        (nodes * 1e6 / deliveries).into(),
+        (redis * 1e6 / deliveries).into(),
+        cost_us.into(),
+        (report.number("/latency_us/delivery/p50")? / 1e3).into(),
+        (report.number("/latency_us/delivery/p99")? / 1e3).into(),
+        report.number("/quic/deliveries_per_datagram")?.into(),
+        report.remark()?.into(),
+        Cell::Nothing,
+    ])
+}
+
+/// Few enough for everything that is compared to keep up with.
+const DELIVERIES_PER_S: u32 = 30_000;
+
+const COLUMNS: &[Column] = &[
+    Column {
+        key: "members",
+        head: "members to a room",
+        digits: 0,
+    },
+    Column {
+        key: "rooms",
+        head: "rooms",
+        digits: 0,
+    },
+    Column {
+        key: "clients",
+        head: "clients",
+        digits: 0,
+    },
+    Column {
+        key: "sent_per_s",
+        head: "messages /s",
+        digits: 0,
+    },
+    Column {
+        key: "delivered_per_s",
+        head: "delivered /s",
+        digits: 0,
+    },
+    Column {
+        key: "nodes_us",
+        head: "nodes µs each",
+        digits: 2,
+    },
+    Column {
+        key: "redis_us",
+        head: "Redis µs each",
+        digits: 2,
+    },
+    Column {
+        key: "servers_us",
+        head: "servers µs each",
+        digits: 2,
+    },
+    Column {
+        key: "p50_ms",
+        head: "p50 ms",
+        digits: 2,
+    },
+    Column {
+        key: "p99_ms",
+        head: "p99 ms",
+        digits: 2,
+    },
+    Column {
+        key: "deliveries_per_datagram",
+        head: "deliveries per datagram",
+        digits: 2,
+    },
+    Column {
+        key: "remark",
+        head: "remark",
+        digits: 0,
+    },
+    Column {
+        key: "from_median_percent",
+        head: "from the median %",
+        digits: 0,
+    },
+];

@@ -1,0 +1,143 @@
+//! How many messages a second one Redis takes: acked, over many small rooms.
+
+use anyhow::Result;
+
+use super::report::{Cell, Column, Table, grouped};
+use super::rig::{Measured, Rig};
+use crate::step;
+
+/// Doubles the rate until acks fall behind, then tries half way back.
+///
+/// # Errors
+/// When a run cannot be made.
+pub(super) fn measure(rig: &Rig) -> Result<Table> {
+    let mut table = Table::new(
+        format!(
+            "{CLIENTS} clients over two nodes, two to each of {ROOMS} rooms, one on either node; \
+             everybody sends 128-byte messages, {SECONDS} s each. The rate rises until less than \
+             {:.0} % of it is acked while it is sent.",
+            KEEPS_UP * 100.0
+        ),
+        COLUMNS,
+    );
+    let (mut rate, mut held) = (5_000, None);
+    loop {
+        let (row, acked_per_s) = row(&run(rig, rate)?, rate)?;
+        table.add(row);
+        step::say(&format!("{} acked/s", grouped(acked_per_s, 0)));
+        if acked_per_s < KEEPS_UP * f64::from(rate) || rate >= RATE_MAX {
+            break;
+        }
+        held = Some(rate);
+        rate *= if rig.is_quick { 4 } else { 2 };
+    }
+    if let Some(held) = held.filter(|_| !rig.is_quick) {
+        let between = held.midpoint(rate);
+        table.add(row(&run(rig, between)?, between)?.0);
+    }
+    let most = table.numbers("acked_per_s").into_iter().fold(0.0, f64::max);
+    table.conclude(format!(
+        "Most: {} acked/s. Where the bot's core is full, the cluster may be able to do more.",
+        grouped(most, 0)
+    ));
+    Ok(table)
+}
+
+fn run(rig: &Rig, rate: u32) -> Result<Measured> {
+    rig.measure(
+        2,
+        &format!(
+            "--clients {CLIENTS} --rooms {ROOMS} --rate {rate}/s --duration {SECONDS}s --drain 5s"
+        ),
+    )
+}
+
+fn row(run: &Measured, asked: u32) -> Result<(Vec<Cell>, f64)> {
+    let report = &run.report;
+    let load = report.load()?;
+    let (nodes, redis) = (run.nodes_cpu_s(load)?, run.redis_cpu_s(load)?);
+    let acked_per_s = report.number("/rate/acked_per_s")?;
+    let acked = acked_per_s * report.number("/run/load_s")?;
+    let row = vec![
+        asked.into(),
+        acked_per_s.into(),
+        report.number("/rate/delivered_per_s")?.into(),
+        (nodes * 1e6 / acked).into(),
+        (redis * 1e6 / acked).into(),
+        (nodes * 100.0 / load.length_s()).into(),
+        (redis * 100.0 / load.length_s()).into(),
+        (report.number("/latency_us/ack/p50")? / 1e3).into(),
+        (report.number("/latency_us/ack/p99")? / 1e3).into(),
+        report.number("/generator/cpu_percent")?.into(),
+        report.remark()?.into(),
+    ];
+    Ok((row, acked_per_s))
+}
+
+const CLIENTS: u32 = 200;
+const ROOMS: u32 = 100;
+const SECONDS: u32 = 4;
+
+/// A rate is held when this share of it is acked while it is sent.
+const KEEPS_UP: f64 = 0.97;
+
+/// More than anybody asks for.
+const RATE_MAX: u32 = 640_000;
+
+const COLUMNS: &[Column] = &[
+    Column {
+        key: "asked_per_s",
+        head: "asked /s",
+        digits: 0,
+    },
+    Column {
+        key: "acked_per_s",
+        head: "acked /s",
+        digits: 0,
+    },
+    Column {
+        key: "delivered_per_s",
+        head: "delivered /s",
+        digits: 0,
+    },
+    Column {
+        key: "nodes_us",
+        head: "nodes µs a message",
+        digits: 1,
+    },
+    Column {
+        key: "redis_us",
+        head: "Redis µs a message",
+        digits: 1,
+    },
+    Column {
+        key: "nodes_percent",
+        head: "nodes % of a core",
+        digits: 0,
+    },
+    Column {
+        key: "redis_percent",
+        head: "Redis % of a core",
+        digits: 0,
+    },
+    Column {
+        key: "ack_p50_ms",
+        head: "ack p50 ms",
+        digits: 2,
+    },
+    Column {
+        key: "ack_p99_ms",
+        head: "ack p99 ms",
+        digits: 2,
+    },
+    Column {
+        key: "bot_percent",
+        head: "bot % of a core",
+        digits: 0,
+    },
+    Column {
+        key: "remark",
+        head: "remark",
+        digits: 0,
+    },
+];

@@ -1,0 +1,151 @@
+//! What every run needs: the programs, the cores, and one way to measure a load on a new cluster.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::Settings;
+use super::bot::{Bot, Report};
+use super::cluster::Cluster;
+use super::machine::{self, Pins};
+use super::meter::{Samples, Watch, Window};
+use crate::{redis, step};
+
+/// Programs and cores.
+#[derive(Debug)]
+pub(super) struct Rig {
+    /// The nodes' program.
+    pub(super) node: PathBuf,
+    /// The bot's.
+    pub(super) cli: PathBuf,
+    /// Redis's.
+    pub(super) redis: PathBuf,
+    /// Who runs where.
+    pub(super) pins: Pins,
+    /// Fewer and shorter runs.
+    pub(super) is_quick: bool,
+}
+
+impl Rig {
+    /// Builds what is not given, and finds or installs Redis.
+    ///
+    /// # Errors
+    /// When that fails, or a program that is given is none.
+    pub(super) fn set_up(settings: &Settings) -> Result<Self> {
+        let redis = redis::find_or_install()?;
+        if settings.node.is_none() || settings.cli.is_none() {
+            step::run_beside_stdout(
+                step::cargo()
+                    .args(["build", "--release", "--locked"])
+                    .args(["--bin", "chat-node", "--bin", "chat-cli"]),
+            )?;
+        }
+        let built = machine::target_folder().join("release");
+        let program = |given: &Option<PathBuf>, name: &str| -> Result<PathBuf> {
+            let path = given.clone().unwrap_or_else(|| built.join(name));
+            ensure!(
+                step::is_executable(&path),
+                "{} is no program",
+                path.display()
+            );
+            std::path::absolute(&path).with_context(|| path.display().to_string())
+        };
+        let pins = Pins::find();
+        step::say(&pins.to_string());
+        Ok(Self {
+            node: program(&settings.node, "chat-node")?,
+            cli: program(&settings.cli, "chat-cli")?,
+            redis,
+            pins,
+            is_quick: settings.quick,
+        })
+    }
+
+    /// How long messages are sent in a run, in seconds.
+    pub(super) const fn load_s(&self) -> u32 {
+        if self.is_quick { 3 } else { 6 }
+    }
+
+    /// Runs the bot with these words of its command line against a new cluster.
+    ///
+    /// # Errors
+    /// When something cannot be started, or the bot ends without a report.
+    pub(super) fn measure(&self, nodes: usize, load: &str) -> Result<Measured> {
+        let home = tempfile::tempdir()?;
+        let cluster = Cluster::start(self, home.path(), nodes)?;
+        self.measure_on(&cluster, home.path(), load)
+    }
+
+    /// Runs the bot against a cluster that is there.
+    ///
+    /// # Errors
+    /// When the bot ends without a report.
+    pub(super) fn measure_on(
+        &self,
+        cluster: &Cluster,
+        home: &Path,
+        load: &str,
+    ) -> Result<Measured> {
+        let watch = Watch::start(cluster.processes())?;
+        let bot = Bot::start(self, home, "bot", &cluster.targets(), load)?;
+        let report = bot.report(RUN_MAX)?;
+        let samples = watch.end()?;
+        Ok(Measured {
+            report,
+            samples,
+            nodes: cluster.nodes_len(),
+        })
+    }
+}
+
+/// A run.
+#[derive(Debug)]
+pub(super) struct Measured {
+    /// What the bot says.
+    pub(super) report: Report,
+    /// What the kernel says: nodes first, then Redis.
+    samples: Samples,
+    nodes: usize,
+}
+
+impl Measured {
+    /// Processor time of all nodes together, in seconds.
+    ///
+    /// # Errors
+    /// When the window was not watched.
+    pub(super) fn nodes_cpu_s(&self, window: Window) -> Result<f64> {
+        let cpu = self.samples.cpu_s(window)?;
+        Ok(cpu.iter().take(self.nodes).sum())
+    }
+
+    /// Processor time of Redis, in seconds.
+    ///
+    /// # Errors
+    /// When the window was not watched.
+    pub(super) fn redis_cpu_s(&self, window: Window) -> Result<f64> {
+        let cpu = self.samples.cpu_s(window)?;
+        Ok(cpu.iter().skip(self.nodes).sum())
+    }
+
+    /// Memory of the first node when `window` ended, in bytes.
+    ///
+    /// # Errors
+    /// When nothing was looked at in it.
+    pub(super) fn node_memory(&self, window: Window) -> Result<u64> {
+        let memory = self.samples.memory_bytes(window)?;
+        memory.first().copied().context("no node was watched")
+    }
+
+    /// Memory of Redis when `window` ended, in bytes.
+    ///
+    /// # Errors
+    /// When nothing was looked at in it.
+    pub(super) fn redis_memory(&self, window: Window) -> Result<u64> {
+        let memory = self.samples.memory_bytes(window)?;
+        memory.last().copied().context("Redis was not watched")
+    }
+}
+
+/// No run takes this long.
+const RUN_MAX: Duration = Duration::from_secs(180);
