@@ -1,6 +1,7 @@
 //! The load: members who read, some of whom publish at a rate, and what came of it.
 
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -12,7 +13,6 @@ use tokio::time::{self, Instant};
 use crate::meter::{Meter, Percentiles, Reader};
 use crate::payload;
 use crate::system::{Cluster, Publisher};
-use std::sync::Arc;
 
 /// Members of rooms on both nodes of a cluster.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ pub(crate) struct Step {
     pub(crate) cross_node: Percentiles,
     /// Connections lost meanwhile.
     pub(crate) lost: u64,
+    /// Publishes a second that the senders were told are in the log; only this project tells.
+    pub(crate) acked_per_second: f64,
     /// Publishes refused meanwhile.
     pub(crate) refused: u64,
 }
@@ -135,11 +137,12 @@ impl Crowd {
         self.meter.restart((1.0 / per_reader_samples) as u64);
         let before = Instant::now();
         let (delivered, lost) = (self.meter.delivered(), self.meter.lost());
-        let refused = self.meter.refused();
+        let (acked, refused) = (self.meter.acked(), self.meter.refused());
         let (cpu, own) = (cluster.cpu()?, own_cpu()?);
         time::sleep_until(before + span.counted).await;
 
         let delivered = (self.meter.delivered() - delivered) as f64;
+        let acked = (self.meter.acked() - acked) as f64;
         let seconds = before.elapsed().as_secs_f64();
         let cpu_cores: Vec<(String, f64)> = cluster
             .cpu()?
@@ -161,6 +164,7 @@ impl Crowd {
             latency,
             cross_node,
             lost: self.meter.lost() - lost,
+            acked_per_second: acked / seconds,
             refused: self.meter.refused() - refused,
         };
         for task in publishing {
@@ -171,11 +175,6 @@ impl Crowd {
         }
         self.quiet().await;
         Ok(step)
-    }
-
-    /// Messages whose senders were told that they are in the log; only this project tells.
-    pub(crate) fn acked(&self) -> u64 {
-        self.meter.acked()
     }
 
     /// Starts publishers, evenly in time, for so long.

@@ -34,6 +34,13 @@ struct Arguments {
 enum Command {
     /// Runs workloads against systems and prints a table.
     Run(RunArguments),
+    /// Serves as a node of the original's design.
+    GrpcServer {
+        /// Address to listen on.
+        listen: std::net::SocketAddr,
+        /// URL of Redis.
+        redis: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -60,8 +67,11 @@ struct RunArguments {
 }
 
 fn main() -> ExitCode {
-    let Command::Run(arguments) = Arguments::parse().command;
-    match run(&arguments) {
+    let ended = match Arguments::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::GrpcServer { listen, redis } => system::grpc::serve(listen, &redis),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -10,6 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tokio::net::TcpStream;
+use tokio::time;
 
 use crate::network::Place;
 
@@ -115,13 +117,13 @@ pub(crate) fn free_port() -> Result<u16> {
 ///
 /// # Errors
 /// When nothing does in time.
-pub(crate) fn accepts(address: std::net::SocketAddr) -> Result<()> {
+pub(crate) async fn accepts(address: SocketAddr) -> Result<()> {
     let deadline = Instant::now() + START_MAX;
-    while TcpStream::connect(address).is_err() {
+    while TcpStream::connect(address).await.is_err() {
         if Instant::now() > deadline {
             bail!("nothing listens on {address}");
         }
-        thread::sleep(Duration::from_millis(20));
+        time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }

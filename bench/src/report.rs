@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::network;
 use crate::system::System;
 use crate::workload::{Figures, Settings};
 
@@ -47,6 +48,7 @@ impl Report {
         machine.insert("cores", models.len().to_string());
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
         machine.insert("kernel", kernel.trim().to_owned());
+        machine.insert("network", format!("loopback of {}", network::whose()));
         Ok(Self {
             started_s: std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)

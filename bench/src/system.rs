@@ -14,7 +14,10 @@ use crate::payload::PAYLOAD_BYTES;
 use crate::process::Process;
 
 mod chat;
+pub(crate) mod grpc;
+mod nats;
 mod redis;
+mod socket_io;
 
 /// One of the systems.
 #[derive(
@@ -24,6 +27,12 @@ mod redis;
 pub(crate) enum System {
     /// This project: two nodes and Redis; QUIC, encrypted, logged.
     Chat,
+    /// Two NATS servers: plain TCP, nothing kept.
+    Nats,
+    /// Socket.IO with its Redis adapter: two node.js processes, plain WebSocket, nothing kept.
+    SocketIo,
+    /// The original's design: bidirectional gRPC streams and Redis pub/sub; plain, nothing kept.
+    Grpc,
 }
 
 /// Where the programs of the systems are.
@@ -43,6 +52,15 @@ pub(crate) struct Programs {
     /// The redis-server or valkey-server program.
     #[arg(long, value_name = "FILE", default_value = "redis-server")]
     pub(crate) redis_server: PathBuf,
+    /// The nats-server program.
+    #[arg(long, value_name = "FILE", default_value = "nats-server")]
+    pub(crate) nats_server: PathBuf,
+    /// The node.js program.
+    #[arg(long, value_name = "FILE", default_value = "node")]
+    pub(crate) node_js: PathBuf,
+    /// Folder with `bench/socket-io` after `npm ci`.
+    #[arg(long, value_name = "DIR", default_value = "target/compare/socket-io")]
+    pub(crate) socket_io: PathBuf,
 }
 
 /// A running cluster of two nodes.
@@ -58,13 +76,19 @@ pub(crate) struct Cluster {
 /// What connections of a system share on the side of the load.
 #[derive(Debug)]
 enum Dialer {
-    Chat(chat::Dialer),
+    Chat(Box<chat::Dialer>),
+    Nats,
+    SocketIo,
+    Grpc,
 }
 
 /// A connection that can publish. It reads as well, as every other.
 #[derive(Debug)]
 pub(crate) enum Publisher {
     Chat(chat::Publisher),
+    Nats(nats::Publisher),
+    SocketIo(socket_io::Publisher),
+    Grpc(grpc::Publisher),
 }
 
 impl System {
@@ -75,6 +99,9 @@ impl System {
     pub(crate) async fn start(self, programs: &Programs, place: &Place) -> Result<Cluster> {
         match self {
             Self::Chat => chat::start(programs, place),
+            Self::Nats => nats::start(programs, place).await,
+            Self::SocketIo => socket_io::start(programs, place),
+            Self::Grpc => grpc::start(programs, place),
         }
     }
 
@@ -85,6 +112,9 @@ impl System {
     pub(crate) fn versions(self, programs: &Programs) -> Result<Vec<(String, String)>> {
         match self {
             Self::Chat => chat::versions(programs),
+            Self::Nats => nats::versions(programs),
+            Self::SocketIo => socket_io::versions(programs),
+            Self::Grpc => grpc::versions(programs),
         }
     }
 
@@ -92,6 +122,9 @@ impl System {
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Chat => "chat",
+            Self::Nats => "NATS",
+            Self::SocketIo => "Socket.IO",
+            Self::Grpc => "gRPC + Redis",
         }
     }
 }
@@ -113,6 +146,15 @@ impl Cluster {
                 .connect(address, room, number, reader)
                 .await
                 .map(Publisher::Chat),
+            Dialer::Nats => nats::connect(address, room, reader)
+                .await
+                .map(Publisher::Nats),
+            Dialer::SocketIo => socket_io::connect(address, room, reader)
+                .await
+                .map(Publisher::SocketIo),
+            Dialer::Grpc => grpc::connect(address, room, reader)
+                .await
+                .map(Publisher::Grpc),
         }
     }
 
@@ -141,6 +183,9 @@ impl Publisher {
     pub(crate) fn put(&mut self, payload: &[u8; PAYLOAD_BYTES]) {
         match self {
             Self::Chat(publisher) => publisher.put(payload),
+            Self::Nats(publisher) => publisher.put(payload),
+            Self::SocketIo(publisher) => publisher.put(payload),
+            Self::Grpc(publisher) => publisher.put(payload),
         }
     }
 
@@ -151,6 +196,9 @@ impl Publisher {
     pub(crate) async fn flush(&mut self) -> Result<()> {
         match self {
             Self::Chat(publisher) => publisher.flush().await,
+            Self::Nats(publisher) => publisher.flush().await,
+            Self::SocketIo(publisher) => publisher.flush().await,
+            Self::Grpc(publisher) => publisher.flush().await,
         }
     }
 }

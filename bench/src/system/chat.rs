@@ -66,7 +66,7 @@ pub(super) fn start(programs: &Programs, place: &Place) -> Result<Cluster> {
     Ok(Cluster {
         processes: vec![first, second, redis],
         addresses: [first_address, second_address],
-        dialer: super::Dialer::Chat(dialer),
+        dialer: super::Dialer::Chat(Box::new(dialer)),
     })
 }
 
