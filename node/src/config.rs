@@ -241,6 +241,18 @@ pub struct ServeConfig {
     )]
     pub slow_reader_timeout: Duration,
 
+    /// Time a message may be kept back to be sent together with others, 0s to 100ms. Only a busy
+    /// node keeps any, and no longer than its last round of sending took. Less answers sooner under
+    /// load, more carries a higher load
+    #[arg(
+        long,
+        env = "CHAT_LINGER",
+        value_name = "TIME",
+        default_value = "5ms",
+        value_parser = duration_within(Duration::ZERO, Duration::from_millis(100))
+    )]
+    pub linger: Duration,
+
     /// Clients this node takes at a time, 1 to 1000000; more are refused and try another node.
     /// Bounds the node's memory.
     #[arg(
@@ -340,13 +352,15 @@ impl Display for ServeConfig {
         let time = humantime::format_duration;
         write!(
             f,
-            " drain_timeout={} idle_timeout={} grace={} lease={} append_timeout={} slow_reader_timeout={}",
+            " drain_timeout={} idle_timeout={} grace={} lease={} append_timeout={} slow_reader_timeout={} \
+             linger={}",
             time(self.drain_timeout),
             time(self.idle_timeout),
             time(self.grace),
             time(self.lease),
             time(self.append_timeout),
             time(self.slow_reader_timeout),
+            time(self.linger),
         )?;
         write!(f, " max_connections={} {}", self.max_connections, self.log)
     }

@@ -58,6 +58,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long a client may leave a stream full before it is closed as a slow reader.
     pub slow_reader_timeout: Duration,
+    /// How long an entry may be kept back while the node is busy, to be sent together with others.
+    pub linger: Duration,
     /// Most connections.
     pub connections_max: usize,
 }
@@ -104,6 +106,7 @@ impl Node {
             append_timeout: options.append_timeout,
             idle_timeout: options.idle_timeout,
             slow_reader_timeout: options.slow_reader_timeout,
+            linger: options.linger,
         };
         let backplane = Arc::clone(&attachment.backplane);
         // Cancel safe: until the backplane has answered, nothing runs that would have to be stopped.

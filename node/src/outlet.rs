@@ -18,7 +18,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tracing::debug;
 
-use crate::room::{Position, Room};
+use crate::room::{Flush, Position, Room};
 
 /// Tells connections of one process apart.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -61,6 +61,8 @@ pub struct Word {
     pub end: Vec<(RoomRef, EndReason)>,
     /// The connection is to be closed, after everything else was written.
     pub close: Option<(CloseCode, String)>,
+    /// Let go when everything was looked at: the flusher waits for that.
+    pub flush: Option<Flush>,
 }
 
 /// A room that a connection has joined.
@@ -197,8 +199,11 @@ impl Outlet {
         word
     }
 
-    fn mark(&self, room: RoomRef) {
-        self.word().dirty.push_back(room);
+    fn mark(&self, room: RoomRef, flush: &Flush) {
+        let mut word = self.word();
+        word.dirty.push_back(room);
+        word.flush = Some(flush.clone());
+        drop(word);
         self.writer.wake();
     }
 
@@ -267,10 +272,13 @@ impl Lane {
     }
 
     /// The room has something new: wakes the writer, unless it has not looked since the last time.
-    pub fn mark(&self) {
-        if !self.is_dirty.swap(true, Ordering::AcqRel) {
-            self.outlet.mark(self.room);
+    /// Returns whether it did.
+    pub fn mark(&self, flush: &Flush) -> bool {
+        let is_first = !self.is_dirty.swap(true, Ordering::AcqRel);
+        if is_first {
+            self.outlet.mark(self.room, flush);
         }
+        is_first
     }
 
     /// For the writer, before it reads the room: what comes after this marks the lane again.

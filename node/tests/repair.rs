@@ -8,11 +8,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chat_node::backplane::memory::Memory;
 use chat_node::backplane::{Attachment, Batch, Block, Draft, Outcome};
 use chat_node::outlet::{ConnectionId, Lane, Outlet};
-use chat_node::room::{Next, Room};
+use chat_node::room::{Flusher, Next, Room};
 use chat_protocol::client::Start;
 use chat_protocol::lane::{LaneFrame, Notice, NoticeLevel};
 use chat_protocol::{Frame, Nonce, RoomName, RoomRef, SessionId};
@@ -25,7 +26,11 @@ use tokio_util::task::TaskTracker;
 async fn a_hole_is_read_once_and_no_reader_falls_behind() {
     let (held, Attachment { backplane, .. }) = Held::before(Memory::new().attach());
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let (room, hints) = Room::new(RoomName::system(), stop.clone());
+    let (room, hints) = Room::new(
+        RoomName::system(),
+        Flusher::new(Duration::ZERO),
+        stop.clone(),
+    );
     tasks.spawn(Arc::clone(&room).run(Arc::clone(&backplane), hints));
     soon("the tail", room.loaded()).await;
     let readers: Vec<_> = (1..=50)

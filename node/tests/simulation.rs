@@ -17,7 +17,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use chat_node::backplane::{Batch, Continuation, Draft};
-use chat_node::room::{Room, Submission, Waiter};
+use chat_node::room::{Flusher, Room, Submission, Waiter};
 use chat_protocol::lane::{Damaged, LaneFrame};
 use chat_protocol::{Cursor, Frame, Nonce, RoomName, Seq, SessionId};
 use rand::SeedableRng;
@@ -142,7 +142,11 @@ impl Lobby {
     /// A node opens the room.
     async fn open(&self) -> Arc<Room> {
         let (attachment, _) = self.sky.attach();
-        let (room, hints) = Room::new(self.name.clone(), self.stop.clone());
+        let (room, hints) = Room::new(
+            self.name.clone(),
+            Flusher::new(Duration::ZERO),
+            self.stop.clone(),
+        );
         let running = Arc::clone(&room).run(attachment.backplane, hints);
         self.tasks.spawn(running);
         room.loaded().await;

@@ -57,6 +57,7 @@ async fn a_lost_last_message_is_read_after_the_look_that_follows_the_next_check(
         append_timeout: Duration::from_secs(2),
         idle_timeout: Duration::from_secs(15),
         slow_reader_timeout: Duration::from_secs(30),
+        linger: Duration::from_millis(5),
     };
     let hub = Hub::start(settings, attachment, Arc::new(Open), stop.clone())
         .await

@@ -77,6 +77,7 @@ async fn start_node(port: u16, certs: &Path, backplane: &Arc<Memory>) -> Result<
         append_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(15),
         slow_reader_timeout: Duration::from_secs(30),
+        linger: Duration::from_millis(5),
         connections_max: 1_000,
     };
     Node::start(

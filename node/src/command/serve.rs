@@ -63,6 +63,7 @@ pub(super) async fn run(config: ServeConfig) -> Result<(), Failure> {
         append_timeout: config.append_timeout,
         idle_timeout: config.idle_timeout,
         slow_reader_timeout: config.slow_reader_timeout,
+        linger: config.linger,
         connections_max: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
     };
     let mut signals = Signals::new()

@@ -27,6 +27,8 @@ pub(super) struct LaneWriter {
     stream: LaneStream,
     out: VecDeque<Bytes>,
     catch_up: CatchUp,
+    /// Its stream goes behind those of lanes that are live.
+    is_behind_others: bool,
     /// Asked to end; what the reader did not get it resumes from its cursor.
     end: Option<EndReason>,
     has_said_end: bool,
@@ -87,6 +89,7 @@ impl LaneWriter {
             out: VecDeque::from([head.freeze()]),
             catch_up: CatchUp::No,
             end,
+            is_behind_others: false,
             has_said_end: false,
             is_finished: false,
             blocked_since: None,
@@ -111,6 +114,7 @@ impl LaneWriter {
     /// A page of the log is read for it: from here on it goes behind lanes that are live.
     pub(super) fn begin_reading(&mut self) {
         self.catch_up = CatchUp::Reading;
+        self.is_behind_others = true;
         if let LaneStream::Open(stream) = &self.stream {
             // Fails when the stream is gone, which the next write tells.
             let _ = stream.set_priority(CATCH_UP_PRIORITY);
@@ -191,10 +195,10 @@ impl LaneWriter {
             match self.room.read(&mut self.position, SLICE_BYTES) {
                 Next::Frames(frames) => {
                     self.out.push_back(frames);
-                    set_live(stream);
+                    set_live(stream, &mut self.is_behind_others);
                 }
                 Next::UpToDate => {
-                    set_live(stream);
+                    set_live(stream, &mut self.is_behind_others);
                     return Drained::Idle;
                 }
                 Next::Behind => return Drained::Behind,
@@ -217,8 +221,8 @@ impl Drop for LaneWriter {
 }
 
 /// The lane is in the tail: what it writes is live.
-fn set_live(stream: &SendStream) {
-    if stream.priority().is_ok_and(|priority| priority != 0) {
+fn set_live(stream: &SendStream, is_behind_others: &mut bool) {
+    if std::mem::take(is_behind_others) {
         // Fails when the stream is gone, which the next write tells.
         let _ = stream.set_priority(0);
     }

@@ -28,6 +28,7 @@ use super::page::{self, Sent};
 use crate::backplane::{Page, ReadError};
 use crate::hub::Hub;
 use crate::outlet::{Opening, Outlet};
+use crate::room::Flush;
 
 /// Writes to one client until the connection is to end.
 pub(super) struct Writer {
@@ -115,7 +116,8 @@ impl Writer {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        self.take_word(cx);
+        // Let go at the end of this poll, when all lanes were looked at.
+        let _flush = self.take_word(cx);
         self.take_pages(cx);
         let is_page_stalled = self.has_stalled_page(cx);
         if is_page_stalled || self.is_stalled(cx) {
@@ -145,7 +147,7 @@ impl Writer {
         self.poll_closing(cx)
     }
 
-    fn take_word(&mut self, cx: &Context<'_>) {
+    fn take_word(&mut self, cx: &Context<'_>) -> Option<Flush> {
         let word = self.outlet.take(cx.waker());
         self.control_out.unsplit(word.control);
         for opening in word.open {
@@ -171,6 +173,7 @@ impl Writer {
                 self.dirty.push_back(*room);
             }
         }
+        word.flush
     }
 
     fn open(&mut self, opening: Opening) {
@@ -182,6 +185,9 @@ impl Writer {
     }
 
     fn take_pages(&mut self, cx: &mut Context<'_>) {
+        if self.catching_up.is_empty() {
+            return;
+        }
         while let Poll::Ready(Some((room, page))) = self.catching_up.poll_next_unpin(cx) {
             let Some(lane) = self.lanes.get_mut(&room) else {
                 continue;
@@ -206,6 +212,9 @@ impl Writer {
 
     /// Lets lanes read the log that have waited for it, as far as the connection may.
     fn read_next_behind(&mut self, cx: &Context<'_>) {
+        if self.behind.is_empty() {
+            return;
+        }
         let at_the_log = self.lanes.values().filter(|lane| lane.is_at_the_log());
         let mut busy = at_the_log.count();
         while busy < CATCH_UP_LANES_MAX
@@ -224,6 +233,9 @@ impl Writer {
     }
 
     fn has_stalled_page(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.pages.is_empty() {
+            return false;
+        }
         while let Poll::Ready(Some(sent)) = self.pages.poll_next_unpin(cx) {
             if sent == Sent::Stalled {
                 return true;

@@ -39,7 +39,7 @@ use crate::outlet::{Joined, Lane, Opening, Outlet};
 use crate::policy::{Policy, Refusal};
 use crate::presence::view::{Change, Fact, FactKey};
 use crate::presence::{Card, Presence};
-use crate::room::{Admission, NotAdmitted, Room, Submission, Waiter};
+use crate::room::{Admission, Flusher, NotAdmitted, Room, Submission, Waiter};
 
 /// The middle of a node. See the module.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub struct Hub {
     policy: Arc<dyn Policy>,
     keys: SessionKeys,
     rooms: Mutex<HashMap<RoomName, Arc<Room>>>,
+    flusher: Arc<Flusher>,
     presence: Presence,
     sessions: Sessions,
     claims: Claims,
@@ -76,6 +77,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long a client may leave a stream full before it is closed as a slow reader.
     pub slow_reader_timeout: Duration,
+    /// How long an entry may be kept back while the node is busy, to be sent together with others.
+    pub linger: Duration,
 }
 
 /// A session on its connection, as requests come from it.
@@ -120,6 +123,7 @@ impl Hub {
             .await
             .ok_or(Stopped)?;
         let (inbox, letters) = Inbox::new(node);
+        let flusher = Flusher::new(settings.linger);
         let hub = Arc::new(Self {
             node,
             settings,
@@ -127,6 +131,7 @@ impl Hub {
             policy,
             keys: SessionKeys::new(shared),
             rooms: Mutex::default(),
+            flusher,
             presence,
             sessions: Sessions::default(),
             claims: Claims::new(node),
@@ -423,7 +428,11 @@ impl Hub {
         if self.stop.is_cancelled() {
             return Err(Refusal::of(ErrorCode::Draining));
         }
-        let (room, hints) = Room::new(name.clone(), self.stop.child_token());
+        let (room, hints) = Room::new(
+            name.clone(),
+            Arc::clone(&self.flusher),
+            self.stop.child_token(),
+        );
         rooms.insert(name.clone(), Arc::clone(&room));
         let (hub, running) = (Arc::clone(self), Arc::clone(&room));
         self.tasks.spawn(async move {

@@ -62,6 +62,7 @@ pub(super) fn spawn(
                 .await;
         }
     });
+    service(hub, "flusher", |hub| async move { hub.flusher.run().await });
     service(hub, "rooms", |hub| async move { hub.watch_rooms().await });
     service(hub, "heads", |hub| async move { hub.watch_heads().await });
     service(

@@ -4,7 +4,8 @@
 //! cursors. Locks are held for a few steps and never across an await.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use chat_protocol::client::Start;
@@ -20,6 +21,7 @@ use crate::outlet::{ConnectionId, Lane};
 
 mod appends;
 pub mod catch_up;
+mod flush;
 pub mod follow;
 pub mod log;
 mod presence_tail;
@@ -28,6 +30,7 @@ pub mod vet;
 
 use appends::Appends;
 pub use appends::{Submission, Waiter};
+pub use flush::{Flush, Flusher};
 use follow::{Ahead, Look};
 use log::{Bounds, Log, Read};
 use presence_tail::PresenceTail;
@@ -35,7 +38,11 @@ use presence_tail::PresenceTail;
 /// A room on this node.
 #[derive(Debug)]
 pub struct Room {
+    me: Weak<Self>,
     name: RoomName,
+    flusher: Arc<Flusher>,
+    /// The flusher knows that there is something new.
+    is_marked: AtomicBool,
     state: Mutex<State>,
     appends: Appends,
     hints: mpsc::Sender<Block>,
@@ -122,10 +129,17 @@ pub enum Next {
 impl Room {
     /// A room that is not loaded yet, and the hints its task will read.
     #[must_use]
-    pub fn new(name: RoomName, stop: CancellationToken) -> (Arc<Self>, mpsc::Receiver<Block>) {
+    pub fn new(
+        name: RoomName,
+        flusher: Arc<Flusher>,
+        stop: CancellationToken,
+    ) -> (Arc<Self>, mpsc::Receiver<Block>) {
         let (hints, receiver) = mpsc::channel(HINTS_LEN_MAX);
-        let room = Self {
+        let room = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             name,
+            flusher,
+            is_marked: AtomicBool::new(false),
             state: Mutex::new(State {
                 log: None,
                 first: Seq::ZERO,
@@ -142,8 +156,8 @@ impl Room {
             loaded: CancellationToken::new(),
             stop,
             ended: CancellationToken::new(),
-        };
-        (Arc::new(room), receiver)
+        });
+        (room, receiver)
     }
 
     /// Its name.
@@ -324,9 +338,9 @@ impl Room {
 
     /// Tells the members who came and went since the last time. `members` is how many are there.
     pub fn flush_presence(&self, members: usize) {
-        let mut state = self.state();
-        if state.presence.flush(members) {
-            state.mark_all();
+        let is_new = self.state().presence.flush(members);
+        if is_new {
+            self.mark();
         }
     }
 
@@ -346,6 +360,26 @@ impl Room {
             self.stop.cancel();
         }
         state.is_closed
+    }
+
+    /// There is something new: the members' writers are woken with the next flush.
+    fn mark(&self) {
+        if self.is_marked.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if let Some(room) = self.me.upgrade() {
+            self.flusher.mark(room);
+        }
+    }
+
+    /// Wakes the members' writers, but for those that have been and not looked yet. Returns how
+    /// many.
+    fn flush(&self, flush: &Flush) -> usize {
+        // Before the members are looked at: what is appended from here on marks the room again.
+        self.is_marked.store(false, Ordering::Release);
+        let state = self.state();
+        let lanes = state.lanes.values();
+        lanes.filter(|lane| lane.mark(flush)).count()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -385,12 +419,6 @@ impl State {
         }
     }
 
-    fn mark_all(&self) {
-        for lane in self.lanes.values() {
-            lane.mark();
-        }
-    }
-
     /// Replaces the tail by what a page holds.
     fn load(&mut self, page: &Page, bounds: Bounds) {
         let start = match page.blocks.first() {
@@ -420,7 +448,11 @@ mod tests {
 
     #[test]
     fn a_room_closes_only_when_nobody_is_there() {
-        let (room, _hints) = Room::new("lobby".parse().unwrap(), CancellationToken::new());
+        let (room, _hints) = Room::new(
+            "lobby".parse().unwrap(),
+            Flusher::new(std::time::Duration::ZERO),
+            CancellationToken::new(),
+        );
         room.state().log = Some(Log::new(
             Cursor::new(Epoch(1), Seq(7)),
             Bounds {
@@ -442,7 +474,11 @@ mod tests {
 
     #[test]
     fn a_cursor_outside_the_tail_is_asked_of_the_log() {
-        let (room, _hints) = Room::new("lobby".parse().unwrap(), CancellationToken::new());
+        let (room, _hints) = Room::new(
+            "lobby".parse().unwrap(),
+            Flusher::new(std::time::Duration::ZERO),
+            CancellationToken::new(),
+        );
         room.state().log = Some(Log::new(
             Cursor::new(Epoch(1), Seq(7)),
             Bounds {

@@ -84,9 +84,8 @@ impl Room {
             let is_end = page.blocks.is_empty();
             if is_end && page.head.epoch != after.epoch {
                 // Nothing in the new epoch yet: stand where it stands.
-                let mut state = self.state();
-                state.load(&page, TAIL);
-                state.mark_all();
+                self.state().load(&page, TAIL);
+                self.mark();
                 return;
             }
             self.deliver_page(page);
@@ -96,9 +95,8 @@ impl Room {
             }
             if is_end || reached == after {
                 // What is there cannot be read, or a new epoch left places out: step over it, visibly.
-                let mut state = self.state();
-                state.log = Some(Log::new(head, TAIL));
-                state.mark_all();
+                self.state().log = Some(Log::new(head, TAIL));
+                self.mark();
                 return;
             }
         }
@@ -139,7 +137,8 @@ impl Room {
                 if let Some(Err(error)) = state.log.as_mut().map(|log| log.append(block)) {
                     debug!(room = %self.name, %error, "a block was not added");
                 }
-                state.mark_all();
+                drop(state);
+                self.mark();
             }
             // As if it had not come: what it should have been is read from the log.
             Err(error) => {

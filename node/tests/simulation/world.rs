@@ -149,6 +149,7 @@ impl World {
             append_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(5),
             slow_reader_timeout: Duration::from_secs(30),
+            linger: Duration::from_millis(5),
         };
         let starting = Hub::start(settings, attachment, Arc::new(Open), stop.clone());
         let hub = starting.await.expect("nobody stops it");

@@ -69,6 +69,7 @@ impl LocalNode {
             append_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(15),
             slow_reader_timeout: Duration::from_secs(30),
+            linger: Duration::from_millis(5),
             connections_max: 100,
         };
         change(&mut options);

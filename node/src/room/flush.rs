@@ -1,0 +1,175 @@
+//! When a room's members hear of what is new: at once while the node is idle, together while it is
+//! busy.
+//!
+//! An append costs the node one mark of its room, whatever the number of members. The flusher wakes
+//! the writers of all marked rooms in one go, waits until each of them has looked, and while that
+//! takes long it lingers as long again before the next go: what is appended meanwhile leaves in the
+//! same packets, for a fraction of the work. A node that has nothing else to do never lingers.
+//!
+//! Owns no entry and no cursor: a writer that is woken late reads on from where it stood. Called by
+//! rooms; run once, by the hub.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{self, Instant};
+
+use super::Room;
+
+/// Wakes the writers of rooms with something new.
+#[derive(Debug)]
+pub struct Flusher {
+    marked: Mutex<Vec<Arc<Room>>>,
+    filled: Notify,
+    linger_max: Duration,
+}
+
+/// Held for every writer that one flush has woken, until that writer has looked.
+#[derive(Clone, Debug)]
+pub struct Flush {
+    _open: Arc<oneshot::Sender<()>>,
+}
+
+impl Flusher {
+    /// A flusher that keeps an entry back for at most `linger_max`; zero keeps none back.
+    #[must_use]
+    pub fn new(linger_max: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            marked: Mutex::default(),
+            filled: Notify::new(),
+            linger_max,
+        })
+    }
+
+    /// A room has something new. Each room marks itself once until it is flushed, which bounds what
+    /// is kept here.
+    pub(super) fn mark(&self, room: Arc<Room>) {
+        self.marked().push(room);
+        self.filled.notify_one();
+    }
+
+    /// Flushes for ever. Cancel safe: what is marked stays marked.
+    pub async fn run(&self) {
+        loop {
+            self.filled.notified().await;
+            let begun = Instant::now();
+            if self.flush().await {
+                let worked = begun.elapsed().min(self.linger_max);
+                if worked >= LINGER_MIN {
+                    time::sleep(worked).await;
+                }
+            }
+        }
+    }
+
+    /// Wakes whoever has something new, and returns when they have looked; whether there was
+    /// anybody.
+    async fn flush(&self) -> bool {
+        let (open, looked) = oneshot::channel();
+        let flush = Flush {
+            _open: Arc::new(open),
+        };
+        let rooms = std::mem::take(&mut *self.marked());
+        let woken: usize = rooms.iter().map(|room| room.flush(&flush)).sum();
+        drop((rooms, flush));
+        if woken > 0 {
+            // Closed when the last of them let go; never sent to.
+            let _ = time::timeout(LOOK_MAX, looked).await;
+        }
+        woken > 0
+    }
+
+    fn marked(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Room>>> {
+        // No code that can panic runs under this lock.
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Shorter than this is not worth a timer, which tells milliseconds apart.
+const LINGER_MIN: Duration = Duration::from_millis(1);
+
+/// Writers are waited for this long at most: a connection that is just ending may not look.
+const LOOK_MAX: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use chat_protocol::client::Start;
+    use chat_protocol::{Cursor, Epoch, RoomRef, Seq};
+    use futures_util::FutureExt;
+    use futures_util::task::noop_waker;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::log::{Bounds, Log};
+    use super::*;
+    use crate::outlet::{ConnectionId, Lane, Outlet};
+
+    const LINGER: Duration = Duration::from_millis(5);
+
+    fn room(flusher: &Arc<Flusher>) -> Arc<Room> {
+        let stop = CancellationToken::new();
+        let (room, _hints) = Room::new("lobby".parse().unwrap(), Arc::clone(flusher), stop);
+        let bounds = Bounds {
+            entries_max: 10,
+            bytes_max: 1000,
+        };
+        room.state().log = Some(Log::new(Cursor::new(Epoch(1), Seq(7)), bounds));
+        room
+    }
+
+    fn member(room: &Arc<Room>, number: u64) -> Arc<Lane> {
+        let (outlet, _) = Outlet::new(ConnectionId(number));
+        let lane = Arc::new(Lane::new(RoomRef(1), Arc::new(outlet)));
+        room.admit(&lane, Start::Live).unwrap();
+        lane
+    }
+
+    fn take(lane: &Lane) -> usize {
+        let word = lane.outlet().take(&noop_waker());
+        lane.clear();
+        word.dirty.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_while_writers_are_busy_waits_for_the_next_go() {
+        let flusher = Flusher::new(LINGER);
+        let room = room(&flusher);
+        let (quick, slow) = (member(&room, 1), member(&room, 2));
+        let mut run = Box::pin(flusher.run());
+        room.mark();
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 1, "woken at once");
+
+        // The slow one has not looked: nobody is woken again.
+        room.mark();
+        room.mark();
+        time::advance(LINGER).await;
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 0);
+
+        // Now it has. It took five milliseconds, so the next go comes after as long again.
+        assert_eq!(take(&slow), 1);
+        assert!(run.as_mut().now_or_never().is_none());
+        time::advance(LINGER - Duration::from_millis(2)).await;
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 0);
+        time::advance(Duration::from_millis(3)).await;
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!((take(&quick), take(&slow)), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_never_looks_keeps_others_waiting_for_a_moment_only() {
+        let flusher = Flusher::new(Duration::ZERO);
+        let room = room(&flusher);
+        let (quick, _gone) = (member(&room, 1), member(&room, 2));
+        let mut run = Box::pin(flusher.run());
+        room.mark();
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 1);
+        room.mark();
+        time::advance(LOOK_MAX + Duration::from_millis(1)).await;
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 1);
+    }
+}
