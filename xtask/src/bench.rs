@@ -37,6 +37,10 @@ pub(crate) struct Settings {
     /// Fewer and shorter runs, for a first look.
     #[arg(long)]
     quick: bool,
+    /// Deliveries a second in flat-members and flat-rooms. With the servers' core full, the cost of
+    /// each is only what there was to spend.
+    #[arg(long, value_name = "R", default_value_t = 30_000)]
+    flat_rate: u32,
     /// Measures this chat-node instead of building the tree's.
     #[arg(long, value_name = "PATH", requires = "label")]
     node: Option<PathBuf>,

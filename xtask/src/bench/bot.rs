@@ -160,24 +160,40 @@ impl Report {
         })
     }
 
-    /// When messages were due.
+    /// What happened while messages were due.
+    ///
+    /// The rates of the report itself also count what came in the drain, which is a lot when the
+    /// cluster does not keep up. Its timeline does not; only what is left of a second at the end may
+    /// reach a few tenths into the drain, and then the window does, too.
     ///
     /// # Errors
     /// When it does not say.
-    pub(super) fn load(&self) -> Result<Window> {
+    pub(super) fn sending(&self) -> Result<Sending> {
+        let load_s = self.number("/run/load_s")?;
+        let rows = self.json.pointer("/timeline").and_then(Value::as_array);
+        let rows = rows.context("the bot's report has no timeline")?;
         let from = self.connecting()?.to + LEAD_S;
-        Ok(Window {
-            from,
-            to: from + self.number("/run/load_s")?,
-        })
-    }
-
-    /// Deliveries while messages were due.
-    ///
-    /// # Errors
-    /// When it does not say.
-    pub(super) fn deliveries_in_load(&self) -> Result<f64> {
-        Ok(self.number("/rate/delivered_per_s")? * self.number("/run/load_s")?)
+        let mut sending = Sending {
+            window: Window { from, to: from },
+            sent: 0.0,
+            acked: 0.0,
+            delivered: 0.0,
+        };
+        for row in rows {
+            let number = |name: &str| {
+                let number = row.get(name).and_then(Value::as_f64);
+                number.with_context(|| format!("a row of the timeline has no {name}"))
+            };
+            let ends_s = number("at_s")?;
+            if ends_s - number("length_s")? / 2.0 > load_s {
+                break;
+            }
+            sending.window.to = from + ends_s;
+            sending.sent += number("sent")?;
+            sending.acked += number("acked")?;
+            sending.delivered += number("delivered")?;
+        }
+        Ok(sending)
     }
 
     /// What else a reader of its figures must know, in a few words; nothing when all is well.
@@ -205,6 +221,26 @@ impl Report {
     }
 }
 
+/// What happened while messages were due.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Sending {
+    /// When that was.
+    pub(super) window: Window,
+    /// Messages sent.
+    pub(super) sent: f64,
+    /// Messages acked.
+    pub(super) acked: f64,
+    /// Deliveries.
+    pub(super) delivered: f64,
+}
+
+impl Sending {
+    /// A second's worth.
+    pub(super) fn per_s(&self, count: f64) -> f64 {
+        count / self.window.length_s()
+    }
+}
+
 /// The bot's load begins so long after everybody is there.
 const LEAD_S: f64 = 0.1;
 
@@ -214,32 +250,59 @@ mod tests {
 
     use super::*;
 
+    fn row(at_s: f64, length_s: f64, delivered: u64) -> Value {
+        json!({"at_s": at_s, "length_s": length_s, "sent": 1, "acked": 2, "delivered": delivered})
+    }
+
+    fn report(timeline: &[Value]) -> Report {
+        let run = json!({"started": "1970-01-01T00:01:40.5Z", "connect_s": 2.0, "load_s": 2.6});
+        Report {
+            json: json!({"run": run, "timeline": timeline}),
+        }
+    }
+
     #[test]
-    fn phases_follow_each_other() {
-        let report = Report {
-            json: json!({"run": {
-                "started": "1970-01-01T00:01:40.5Z", "connect_s": 2.0, "load_s": 10.0
-            }}),
+    fn what_came_in_the_drain_does_not_count() {
+        let seconds = [row(1.0, 1.0, 10), row(2.0, 1.0, 10), row(2.599, 0.599, 6)];
+        let drain = [row(3.6, 1.001, 500), row(4.0, 0.4, 100)];
+        let sending = report(&[&seconds[..], &drain[..]].concat())
+            .sending()
+            .unwrap();
+        assert_eq!((sending.sent, sending.acked), (3.0, 6.0));
+        assert_eq!(sending.delivered, 26.0);
+        assert!((sending.window.from - 102.6).abs() < 1e-6);
+        assert!((sending.window.length_s() - 2.599).abs() < 1e-6);
+        assert!((sending.per_s(26.0) - 10.0).abs() < 0.01);
+
+        // A drain of a tenth is a part of the last second.
+        let joined = [row(1.0, 1.0, 10), row(2.0, 1.0, 10), row(2.7, 0.7, 7)];
+        let sending = report(&joined).sending().unwrap();
+        assert_eq!(sending.delivered, 27.0);
+        assert!((sending.window.length_s() - 2.7).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clients_connect_before() {
+        let expected = Window {
+            from: 100.5,
+            to: 102.5,
         };
-        let window = |from, to| Window { from, to };
-        assert_eq!(report.connecting().unwrap(), window(100.5, 102.5));
-        let load = report.load().unwrap();
-        assert!((load.from - 102.6).abs() < 1e-6 && (load.to - 112.6).abs() < 1e-6);
-        assert!(report.number("/run/drain_s").is_err());
+        assert_eq!(report(&[]).connecting().unwrap(), expected);
+        assert!(report(&[]).number("/run/drain_s").is_err());
     }
 
     #[test]
     fn what_is_not_well_is_remarked() {
-        let report = |verdict: &str, skipped: u64, trust: &str| Report {
+        let unwell = |verdict: &str, skipped: u64, trust: &str| Report {
             json: json!({
                 "verdict": verdict,
                 "reasons": ["3 lost", "more"],
                 "generator": {"skipped": skipped, "trust": trust},
             }),
         };
-        assert_eq!(report("pass", 0, "ok").remark().unwrap(), "");
+        assert_eq!(unwell("pass", 0, "ok").remark().unwrap(), "");
         assert_eq!(
-            report("fail", 2, "limited_by_client").remark().unwrap(),
+            unwell("fail", 2, "limited_by_client").remark().unwrap(),
             "fail: 3 lost; 2 not sent, too many without an ack; limited by the bot"
         );
     }

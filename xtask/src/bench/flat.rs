@@ -14,7 +14,7 @@ pub(super) fn members(rig: &Rig) -> Result<Table> {
     let about = format!(
         "{} deliveries/s of 128-byte messages in one room over two nodes, everybody sends. The fewer \
          members, the more messages it takes, and each costs Redis and both nodes something.",
-        grouped(DELIVERIES_PER_S.into(), 0)
+        grouped(rig.flat_per_s.into(), 0)
     );
     let runs = [10, 100, 1_000, 5_000].map(|members| Shape {
         clients: members,
@@ -32,8 +32,8 @@ pub(super) fn rooms(rig: &Rig) -> Result<Table> {
     let about = format!(
         "{} deliveries/s of 128-byte messages over two nodes, always ten members to a room and thus \
          {} messages/s: only the number of rooms differs. A client is in up to 50 rooms.",
-        grouped(DELIVERIES_PER_S.into(), 0),
-        grouped(f64::from(DELIVERIES_PER_S) / 10.0, 0)
+        grouped(rig.flat_per_s.into(), 0),
+        grouped(f64::from(rig.flat_per_s) / 10.0, 0)
     );
     let shape = |rooms, clients| Shape {
         clients,
@@ -97,15 +97,15 @@ fn row(rig: &Rig, shape: Shape) -> Result<Vec<Cell>> {
         &format!(
             "--clients {clients} --rooms {rooms} --rooms-per-client {rooms_per_client} \
              --rate {}/s --duration {}s --connect-rate 2k/s",
-            f64::from(DELIVERIES_PER_S) / members,
+            f64::from(rig.flat_per_s) / members,
             rig.load_s()
         ),
     )?;
     let report = &run.report;
-    let load = report.load()?;
-    let (nodes, redis) = (run.nodes_cpu_s(load)?, run.redis_cpu_s(load)?);
-    let deliveries = report.deliveries_in_load()?;
-    let cost_us = (nodes + redis) * 1e6 / deliveries;
+    let sending = report.sending()?;
+    let (window, deliveries) = (sending.window, sending.delivered);
+    let costs = run.costs(window, deliveries)?;
+    let cost_us = costs.servers_us();
     step::say(&format!(
         "{members} members in each of {rooms} rooms: {cost_us:.2} µs a delivery"
     ));
@@ -113,21 +113,19 @@ fn row(rig: &Rig, shape: Shape) -> Result<Vec<Cell>> {
         members.into(),
         rooms.into(),
         clients.into(),
-        report.number("/rate/sent_per_s")?.into(),
-        report.number("/rate/delivered_per_s")?.into(),
-        (nodes * 1e6 / deliveries).into(),
-        (redis * 1e6 / deliveries).into(),
+        sending.per_s(sending.sent).into(),
+        sending.per_s(deliveries).into(),
+        costs.nodes_us.into(),
+        costs.redis_us.into(),
         cost_us.into(),
+        costs.percent().into(),
         (report.number("/latency_us/delivery/p50")? / 1e3).into(),
         (report.number("/latency_us/delivery/p99")? / 1e3).into(),
         report.number("/quic/deliveries_per_datagram")?.into(),
-        report.remark()?.into(),
+        run.remark(&costs)?.into(),
         Cell::Nothing,
     ])
 }
-
-/// Few enough for everything that is compared to keep up with.
-const DELIVERIES_PER_S: u32 = 30_000;
 
 const COLUMNS: &[Column] = &[
     Column {
@@ -169,6 +167,11 @@ const COLUMNS: &[Column] = &[
         key: "servers_us",
         head: "servers µs each",
         digits: 2,
+    },
+    Column {
+        key: "servers_percent",
+        head: "servers % of a core",
+        digits: 0,
     },
     Column {
         key: "p50_ms",

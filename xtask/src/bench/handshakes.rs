@@ -78,7 +78,7 @@ fn beside(rig: &Rig, storm_per_s: f64) -> Result<(Report, f64)> {
     let newcomers = newcomers.report(RUN_MAX)?;
     let connecting = newcomers.connecting()?;
     ensure!(
-        connecting.contains(talk.load()?),
+        connecting.contains(talk.sending()?.window),
         "the storm of {clients:.0} was over before the fan-out was"
     );
     let opened = newcomers.number("/connections/opened")?;

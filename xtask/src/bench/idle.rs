@@ -60,7 +60,7 @@ fn row(rig: &Rig, clients: u32) -> Result<Vec<Cell>> {
         ),
     )?;
     let report = &run.report;
-    let (connecting, load) = (report.connecting()?, report.load()?);
+    let (connecting, load) = (report.connecting()?, report.sending()?.window);
     let open = report.number("/connections/open")?;
     ensure!(open > 0.0, "nobody was there: {}", report.remark()?);
     let kib_each = |after: u64, before: u64| after.saturating_sub(before) as f64 / 1024.0 / open;

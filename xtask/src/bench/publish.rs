@@ -37,7 +37,7 @@ pub(super) fn measure(rig: &Rig) -> Result<Table> {
     }
     let most = table.numbers("acked_per_s").into_iter().fold(0.0, f64::max);
     table.conclude(format!(
-        "Most: {} acked/s. Where the bot's core is full, the cluster may be able to do more.",
+        "Most: {} acked/s. Where only the bot's core is full, the cluster may be able to do more.",
         grouped(most, 0)
     ));
     Ok(table)
@@ -54,22 +54,22 @@ fn run(rig: &Rig, rate: u32) -> Result<Measured> {
 
 fn row(run: &Measured, asked: u32) -> Result<(Vec<Cell>, f64)> {
     let report = &run.report;
-    let load = report.load()?;
-    let (nodes, redis) = (run.nodes_cpu_s(load)?, run.redis_cpu_s(load)?);
-    let acked_per_s = report.number("/rate/acked_per_s")?;
-    let acked = acked_per_s * report.number("/run/load_s")?;
+    let sending = report.sending()?;
+    let (window, acked) = (sending.window, sending.acked);
+    let costs = run.costs(window, acked)?;
+    let acked_per_s = sending.per_s(acked);
     let row = vec![
         asked.into(),
         acked_per_s.into(),
-        report.number("/rate/delivered_per_s")?.into(),
-        (nodes * 1e6 / acked).into(),
-        (redis * 1e6 / acked).into(),
-        (nodes * 100.0 / load.length_s()).into(),
-        (redis * 100.0 / load.length_s()).into(),
+        sending.per_s(sending.delivered).into(),
+        costs.nodes_us.into(),
+        costs.redis_us.into(),
+        costs.nodes_percent.into(),
+        costs.redis_percent.into(),
         (report.number("/latency_us/ack/p50")? / 1e3).into(),
         (report.number("/latency_us/ack/p99")? / 1e3).into(),
         report.number("/generator/cpu_percent")?.into(),
-        report.remark()?.into(),
+        run.remark(&costs)?.into(),
     ];
     Ok((row, acked_per_s))
 }

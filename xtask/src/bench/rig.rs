@@ -25,6 +25,8 @@ pub(super) struct Rig {
     pub(super) pins: Pins,
     /// Fewer and shorter runs.
     pub(super) is_quick: bool,
+    /// Deliveries a second where shapes are compared.
+    pub(super) flat_per_s: u32,
 }
 
 impl Rig {
@@ -59,6 +61,7 @@ impl Rig {
             redis,
             pins,
             is_quick: settings.quick,
+            flat_per_s: settings.flat_rate,
         })
     }
 
@@ -128,6 +131,40 @@ impl Measured {
         Ok(cpu.iter().skip(self.nodes).sum())
     }
 
+    /// What the servers took for so many of something.
+    ///
+    /// # Errors
+    /// When the window was not watched.
+    pub(super) fn costs(&self, window: Window, count: f64) -> Result<Costs> {
+        let (nodes, redis) = (self.nodes_cpu_s(window)?, self.redis_cpu_s(window)?);
+        Ok(Costs {
+            nodes_us: nodes * 1e6 / count,
+            redis_us: redis * 1e6 / count,
+            nodes_percent: nodes * 100.0 / window.length_s(),
+            redis_percent: redis * 100.0 / window.length_s(),
+        })
+    }
+
+    /// What else a reader of the figures must know, in a few words; nothing when all is well.
+    ///
+    /// # Errors
+    /// When the bot does not say.
+    pub(super) fn remark(&self, costs: &Costs) -> Result<String> {
+        let mut remarks = Vec::new();
+        // Processor time for each is then what there was, and not what it took.
+        if costs.percent() >= FULL_PERCENT {
+            remarks.push("the servers' core is full".to_owned());
+        }
+        if self.report.number("/generator/cpu_percent")? >= FULL_PERCENT {
+            remarks.push("the bot's core is full".to_owned());
+        }
+        let unwell = self.report.remark()?;
+        if !unwell.is_empty() {
+            remarks.push(unwell);
+        }
+        Ok(remarks.join("; "))
+    }
+
     /// Memory of the first node when `window` ended, in bytes.
     ///
     /// # Errors
@@ -146,6 +183,30 @@ impl Measured {
         memory.last().copied().context("Redis was not watched")
     }
 }
+
+/// Processor time of the servers, for each of something and in percent of a core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Costs {
+    pub(super) nodes_us: f64,
+    pub(super) redis_us: f64,
+    pub(super) nodes_percent: f64,
+    pub(super) redis_percent: f64,
+}
+
+impl Costs {
+    /// Of nodes and Redis, for each.
+    pub(super) fn servers_us(&self) -> f64 {
+        self.nodes_us + self.redis_us
+    }
+
+    /// Of nodes and Redis, in percent of a core.
+    pub(super) fn percent(&self) -> f64 {
+        self.nodes_percent + self.redis_percent
+    }
+}
+
+/// A core that is busy for so much of the time has nothing left: the rest is the system's.
+const FULL_PERCENT: f64 = 93.0;
 
 /// No run takes this long.
 const RUN_MAX: Duration = Duration::from_secs(180);
