@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use futures_util::StreamExt;
 use futures_util::stream;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{self, Instant};
 
 use crate::meter::{Meter, Percentiles, Reader};
@@ -34,7 +34,7 @@ pub(crate) struct Span {
 }
 
 /// What one rate came to.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Step {
     /// Messages a second that were to be published.
     pub(crate) messages_per_second: f64,

@@ -3,6 +3,7 @@
 //! `cargo xtask compare` builds and installs what is compared and runs this; it can be run alone
 //! against what is there. Servers run on one core, this process on another.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,12 +16,14 @@ use system::{Programs, System};
 use workload::{Bench, Figures, Settings, Workload};
 
 mod load;
+mod loss;
 mod meter;
 mod network;
 mod payload;
 mod process;
 mod report;
 mod system;
+mod table;
 mod workload;
 
 #[derive(Debug, Parser)]
@@ -34,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Runs workloads against systems and prints a table.
     Run(RunArguments),
+    /// Measures one system in networks that lose packets; a run starts it there.
+    Lossy(LossyArguments),
     /// Serves as a node of the original's design.
     GrpcServer {
         /// Address to listen on.
@@ -54,9 +59,6 @@ struct RunArguments {
     /// Where all figures are written, as JSON.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Core of the servers.
-    #[arg(long, value_name = "CORE", default_value_t = 0)]
-    server_core: usize,
     /// Core of the load.
     #[arg(long, value_name = "CORE", default_value_t = 1)]
     load_core: usize,
@@ -66,9 +68,23 @@ struct RunArguments {
     programs: Programs,
 }
 
+#[derive(Debug, clap::Args)]
+struct LossyArguments {
+    /// The system.
+    #[arg(long)]
+    system: System,
+    #[command(flatten)]
+    lossy: loss::Lossy,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    programs: Programs,
+}
+
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Run(arguments) => run(&arguments),
+        Command::Lossy(arguments) => lossy(&arguments),
         Command::GrpcServer { listen, redis } => system::grpc::serve(listen, &redis),
     };
     match ended {
@@ -82,12 +98,32 @@ fn main() -> ExitCode {
 
 fn run(arguments: &RunArguments) -> Result<()> {
     network::stay_on(arguments.load_core)?;
+    until_interrupted(compare(arguments))
+}
+
+/// Measures in lossy networks and prints what it saw as JSON, for the run that started it.
+#[expect(clippy::print_stdout, reason = "who started this process reads it")]
+fn lossy(arguments: &LossyArguments) -> Result<()> {
+    let place = arguments.lossy.servers(arguments.settings.server_core);
+    let bench = Bench {
+        system: arguments.system,
+        programs: &arguments.programs,
+        place: &place,
+        settings: &arguments.settings,
+    };
+    let seen = until_interrupted(arguments.lossy.measure(&bench))?;
+    println!("{}", serde_json::to_string(&seen)?);
+    Ok(())
+}
+
+/// Runs on this thread alone: the load is one core's.
+fn until_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let ended = runtime.block_on(async {
         tokio::select! {
-            ended = compare(arguments) => ended,
+            ended = work => ended,
             // Dropping the clusters ends their processes.
             _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
         }
@@ -101,7 +137,7 @@ async fn compare(arguments: &RunArguments) -> Result<()> {
     let systems = all_unless_given(&arguments.only);
     let workloads = all_unless_given(&arguments.workloads);
     let mut report = Report::new(&arguments.settings)?;
-    let place = Place::loopback(arguments.server_core);
+    let place = Place::loopback(arguments.settings.server_core);
     for system in systems {
         let bench = Bench {
             system,
@@ -116,8 +152,13 @@ async fn compare(arguments: &RunArguments) -> Result<()> {
         report.save(out)?;
         eprintln!("all figures are in {}", out.display());
     }
-    report.print();
+    print_table(&report);
     Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what is asked for")]
+fn print_table(report: &Report) {
+    println!("{}", table::markdown(report));
 }
 
 /// Runs the workloads against one system. One that fails is noted, and the others go on.
@@ -142,7 +183,10 @@ async fn figures(bench: &Bench<'_>, workloads: &[Workload]) -> Result<Figures> {
                 .memory()
                 .await
                 .map(|found| figures.memory = Some(found)),
-            Workload::Loss => Ok(()),
+            Workload::Loss => loss::run(bench).map(|(seen, way)| {
+                figures.loss = seen;
+                figures.loss_by = Some(way);
+            }),
         };
         if let Err(error) = ended {
             eprintln!("  {}: {error:#}", bench.system.title());

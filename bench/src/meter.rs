@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::payload;
 
@@ -30,7 +30,7 @@ struct Latencies {
 }
 
 /// Latencies in microseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Percentiles {
     /// How many were looked into.
     pub(crate) samples: u64,

@@ -71,9 +71,6 @@ impl Report {
         fs::write(file, serde_json::to_string_pretty(self)?)?;
         Ok(())
     }
-
-    /// Prints the table.
-    pub(crate) fn print(&self) {}
 }
 
 fn said_by(program: &str, args: &[&str]) -> String {

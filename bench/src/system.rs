@@ -1,5 +1,6 @@
 //! The systems that are compared: how each is started, reached and spoken to.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -89,6 +90,24 @@ pub(crate) enum Publisher {
     Nats(nats::Publisher),
     SocketIo(socket_io::Publisher),
     Grpc(grpc::Publisher),
+}
+
+impl Programs {
+    /// As arguments of this program.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = vec![OsString::from(format!("--node-args={}", self.node_args))];
+        for (name, path) in [
+            ("--node", &self.node),
+            ("--redis-server", &self.redis_server),
+            ("--nats-server", &self.nats_server),
+            ("--node-js", &self.node_js),
+            ("--socket-io", &self.socket_io),
+        ] {
+            arguments.push(name.into());
+            arguments.push(path.into());
+        }
+        arguments
+    }
 }
 
 impl System {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time;
 
 use crate::load::{Crowd, Span, Step};
@@ -54,6 +54,9 @@ pub(crate) struct Settings {
         default_value = "500,2500"
     )]
     pub(crate) idle: Vec<usize>,
+    /// Core of the servers.
+    #[arg(long, value_name = "CORE", default_value_t = 0)]
+    pub(crate) server_core: usize,
     /// A short run: steps of two seconds, a coarse search.
     #[arg(long)]
     pub(crate) quick: bool,
@@ -74,6 +77,8 @@ pub(crate) struct Figures {
     pub(crate) memory: Option<Memory>,
     /// At a low rate with packets lost.
     pub(crate) loss: Vec<Lossy>,
+    /// What lost the packets.
+    pub(crate) loss_by: Option<&'static str>,
     /// What could not be measured, and why.
     pub(crate) missing: Vec<String>,
 }
@@ -99,7 +104,7 @@ pub(crate) struct LowLoad {
 }
 
 /// Latency when packets are lost.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Lossy {
     /// Packets lost each way between clients and servers, in percent.
     pub(crate) loss_percent: f64,
@@ -203,6 +208,7 @@ impl Bench<'_> {
                 // One that was overrun is not used again.
                 running = Some((cluster, crowd));
             } else {
+                self.note("not carried");
                 refused = Some(rate);
             }
             rate = match refused {
@@ -224,24 +230,15 @@ impl Bench<'_> {
     pub(crate) async fn latency(&self) -> Result<Vec<LowLoad>> {
         let mut all = Vec::new();
         for members in [2, self.settings.members] {
-            let step = self.low_load(members, self.low_span()).await?;
+            let cluster = self.system.start(self.programs, self.place).await?;
+            let publishers = if members == 2 { 1 } else { 2 };
+            let mut crowd = Crowd::connect(&cluster, members, members, publishers).await?;
+            time::sleep(SETTLE).await;
+            let step = crowd.measure(&cluster, LOW_RATE, self.low_span()).await?;
+            self.say(&step);
             all.push(LowLoad { members, step });
         }
         Ok(all)
-    }
-
-    /// The same for one number of members.
-    ///
-    /// # Errors
-    /// When the cluster cannot be started or breaks.
-    pub(crate) async fn low_load(&self, members: usize, span: Span) -> Result<Step> {
-        let cluster = self.system.start(self.programs, self.place).await?;
-        let publishers = if members == 2 { 1 } else { 2 };
-        let mut crowd = Crowd::connect(&cluster, members, members, publishers).await?;
-        time::sleep(SETTLE).await;
-        let step = crowd.measure(&cluster, LOW_RATE, span).await?;
-        self.say(&step);
-        Ok(step)
     }
 
     /// Memory of all servers with few and with many idle members.
@@ -300,11 +297,13 @@ impl Bench<'_> {
         if self.settings.quick { 1.25 } else { 1.1 }
     }
 
-    fn note(&self, text: &str) {
+    /// Shows a remark.
+    pub(crate) fn note(&self, text: &str) {
         eprintln!("  {}: {text}", self.system.title());
     }
 
-    fn say(&self, step: &Step) {
+    /// Shows what a step came to.
+    pub(crate) fn say(&self, step: &Step) {
         let cores: Vec<String> = step
             .cpu_cores
             .iter()
@@ -317,7 +316,7 @@ impl Bench<'_> {
         };
         self.note(&format!(
             "{:>9.0}/s due, {:>9.0}/s delivered, {:.3} µs CPU each ({}; load {:.2}), p50 {:.2} ms, \
-             p99 {:.2} ms, cross p50 {:.2} ms, p99 {:.2} ms{lost}{}",
+             p99 {:.2} ms, cross p50 {:.2} ms, p99 {:.2} ms{lost}",
             step.due_per_second,
             step.delivered_per_second,
             step.cpu_us_per_delivery,
@@ -327,13 +326,12 @@ impl Bench<'_> {
             step.latency.p99_us / 1e3,
             step.cross_node.p50_us / 1e3,
             step.cross_node.p99_us / 1e3,
-            if step.held() { "" } else { " — not carried" },
         ));
     }
 }
 
 /// Messages a second of a low load.
-const LOW_RATE: f64 = 20.0;
+pub(crate) const LOW_RATE: f64 = 20.0;
 
 /// Members of a room of those that are idle.
 const IDLE_ROOM_LEN: usize = 50;

@@ -1,5 +1,6 @@
 //! What developers and CI run: `cargo xtask check`, `cargo xtask test`, `cargo xtask chaos`,
-//! `cargo xtask sabotage`, `cargo xtask bench`, `cargo xtask redis`, `cargo xtask picture`.
+//! `cargo xtask sabotage`, `cargo xtask bench`, `cargo xtask compare`, `cargo xtask redis`,
+//! `cargo xtask picture`.
 //!
 //! Each command does its own set-up, says every step it takes, and stops at the first step that
 //! fails. Nothing is ever skipped: a missing Redis server is installed or is an error.
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod chaos;
 mod check;
+mod compare;
 mod picture;
 mod redis;
 mod sabotage;
@@ -37,6 +39,8 @@ enum Task {
     },
     /// Measures nodes, Redis and the bot on this machine: release builds, tables and a JSON file.
     Bench(bench::Settings),
+    /// Puts this chat, NATS, Socket.IO and gRPC with Redis under the same load, side by side.
+    Compare(compare::Settings),
     /// Breaks a cluster of processes while clients chat, and judges whether every promise was kept.
     Chaos(chaos::Settings),
     /// Breaks the node on purpose, one promise at a time, and expects the tests to notice.
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::Test { runner_args } => suite::run(&runner_args),
         Task::Bench(settings) => bench::run(&settings),
+        Task::Compare(settings) => compare::run(&settings),
         Task::Chaos(settings) => chaos::run(&settings),
         Task::Sabotage => sabotage::run(),
         Task::Redis => redis::find_or_install().map(|server| print_path(&server.display())),

@@ -48,7 +48,7 @@ pub(super) fn start(programs: &Programs, place: &Place) -> Result<Cluster> {
                 .arg("--certs")
                 .arg(&certs)
                 .args(programs.node_args.split_whitespace())
-                .env("CHAT_LOG", "warn");
+                .env("CHAT_LOG", "error");
             if !place.address.is_loopback() {
                 command.arg("--allow-dev-cert");
             }
