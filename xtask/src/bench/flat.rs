@@ -59,7 +59,8 @@ struct Shape {
 
 fn measure(rig: &Rig, about: String, shapes: &[Shape]) -> Result<Table> {
     let about = format!(
-        "{about} {} s each. Processor time is of the sending phase, divided by the deliveries in it.",
+        "{about} {} s each. Processor time is of the sending phase, divided by the deliveries in it; what \
+         connections cost that are only there is part of it.",
         rig.load_s()
     );
     let mut table = Table::new(about, COLUMNS);
