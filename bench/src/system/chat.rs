@@ -321,7 +321,7 @@ const REJECTED: u64 = 0x88;
 
 /// Sockets of the load: enough that none's buffer overflows, few enough that each read takes many
 /// packets.
-const ENDPOINTS_LEN: usize = 8;
+const ENDPOINTS_LEN: usize = 2;
 
 /// Buffers of a socket, in bytes.
 const SOCKET_BYTES: usize = 4 << 20;
