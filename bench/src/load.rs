@@ -12,6 +12,7 @@ use tokio::time::{self, Instant};
 
 use crate::meter::{Meter, Percentiles, Reader};
 use crate::payload;
+use crate::process;
 use crate::system::{Cluster, Publisher};
 
 /// Members of rooms on both nodes of a cluster.
@@ -48,6 +49,9 @@ pub(crate) struct Step {
     pub(crate) cpu_cores: Vec<(String, f64)>,
     /// Processor time of this process, in cores.
     pub(crate) load_cores: f64,
+    /// Processor time of everything else on this machine, in cores: a figure beside much of it says
+    /// little.
+    pub(crate) others_cores: f64,
     /// Latencies of all deliveries.
     pub(crate) latency: Percentiles,
     /// Latencies of those that came from the other node.
@@ -141,7 +145,7 @@ impl Crowd {
         let before = Instant::now();
         let (delivered, lost) = (self.meter.delivered(), self.meter.lost());
         let (acked, refused) = (self.meter.acked(), self.meter.refused());
-        let (cpu, own) = (cluster.cpu()?, own_cpu()?);
+        let (cpu, own, machine) = (cluster.cpu()?, own_cpu()?, process::machine_cpu()?);
         time::sleep_until(before + span.counted).await;
 
         let delivered = (self.meter.delivered() - delivered) as f64;
@@ -156,6 +160,8 @@ impl Crowd {
             })
             .collect();
         let (latency, cross_node) = self.meter.percentiles();
+        let load_cores = (own_cpu()? - own).as_secs_f64() / seconds;
+        let machine_cores = (process::machine_cpu()? - machine).as_secs_f64() / seconds;
         let cores: f64 = cpu_cores.iter().map(|(_, cores)| cores).sum();
         let step = Step {
             messages_per_second,
@@ -163,7 +169,8 @@ impl Crowd {
             delivered_per_second: delivered / seconds,
             cpu_us_per_delivery: cores * 1e6 * seconds / delivered.max(1.0),
             cpu_cores,
-            load_cores: (own_cpu()? - own).as_secs_f64() / seconds,
+            load_cores,
+            others_cores: (machine_cores - cores - load_cores).max(0.0),
             latency,
             cross_node,
             lost: self.meter.lost() - lost,
@@ -246,7 +253,7 @@ async fn publish(
 }
 
 fn own_cpu() -> Result<Duration> {
-    crate::process::cpu_in(&fs::read_to_string("/proc/self/stat")?)
+    process::cpu_in(&fs::read_to_string("/proc/self/stat")?)
 }
 
 /// What a system must deliver of what is due.

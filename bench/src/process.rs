@@ -136,6 +136,27 @@ pub(crate) fn cpu_in(stat: &str) -> Result<Duration> {
     parse_cpu(stat).context("/proc has no processor time")
 }
 
+/// Processor time that everything on this machine used, and what its host took away.
+///
+/// # Errors
+/// When the system does not say.
+pub(crate) fn machine_cpu() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    parse_machine(&stat).context("/proc/stat has no processor time")
+}
+
+fn parse_machine(stat: &str) -> Option<Duration> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let mut ticks = 0;
+    for (place, field) in line.split_whitespace().take(8).enumerate() {
+        // Idle, and idle while it waits for a disk.
+        if place != 3 && place != 4 {
+            ticks += field.parse::<u64>().ok()?;
+        }
+    }
+    Some(Duration::from_millis(ticks * TICK_MS))
+}
+
 fn parse_cpu(stat: &str) -> Option<Duration> {
     // The name in parentheses may hold anything; what follows is numbered from the third field.
     let (_, rest) = stat.rsplit_once(") ")?;
@@ -165,6 +186,8 @@ mod tests {
     fn the_system_is_understood() {
         let stat = "12 (a ) b) S 1 12 12 0 -1 4194560 900 0 0 0 150 25 0 0 20 0 4 0 100 0 0";
         assert_eq!(parse_cpu(stat), Some(Duration::from_millis(1_750)));
+        let machine = "cpu  10 2 3 1000 1000 4 5 6 0 0\ncpu0 1 1\n";
+        assert_eq!(parse_machine(machine), Some(Duration::from_millis(300)));
         let rollup = "0-f ---p 0 00:00 0 [rollup]\nRss:                2048 kB\nPss: 1 kB\n";
         assert_eq!(parse_resident(rollup), Some(2 << 20));
     }

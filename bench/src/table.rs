@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::load::Step;
 use crate::report::Report;
 use crate::system::System;
-use crate::workload::Figures;
+use crate::workload::{Figures, OTHERS_CORES_MAX};
 
 /// A line of the table: what it is, how it is read from figures, how many decimals it has.
 struct Line {
@@ -187,6 +187,17 @@ fn footnotes(report: &Report, out: &mut String) {
         let _ = writeln!(out, "* {}: {}.", system.title(), versions.join(", "));
         for missing in &figures.missing {
             let _ = writeln!(out, "  Not measured: {missing}.");
+        }
+        let disturbed = figures
+            .steps()
+            .filter(|step| step.others_cores > OTHERS_CORES_MAX)
+            .count();
+        if disturbed > 0 {
+            let _ = writeln!(
+                out,
+                "  In {disturbed} of {} steps something else used this machine: measure again.",
+                figures.steps().count()
+            );
         }
         for step in figures.saturation.iter().flat_map(|found| &found.held) {
             if step.load_cores > LOAD_CORES_FREE {

@@ -132,6 +132,16 @@ pub(crate) struct Bench<'a> {
     pub(crate) settings: &'a Settings,
 }
 
+impl Figures {
+    /// Every step of every workload.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
+        let found = self.saturation.iter().flat_map(|found| &found.steps);
+        (self.rates.iter().chain(found))
+            .chain(self.latency.iter().map(|low| &low.step))
+            .chain(self.loss.iter().map(|seen| &seen.step))
+    }
+}
+
 impl Bench<'_> {
     /// Processor time for a delivery, at the given rates.
     ///
@@ -321,6 +331,11 @@ impl Bench<'_> {
             .iter()
             .map(|(name, cores)| format!("{name} {cores:.2}"))
             .collect();
+        let others = if step.others_cores > OTHERS_CORES_MAX {
+            format!(", OTHERS USED {:.2} CORES", step.others_cores)
+        } else {
+            String::new()
+        };
         let lost = if step.lost + step.refused > 0 {
             format!(", {} lost, {} refused", step.lost, step.refused)
         } else {
@@ -328,7 +343,7 @@ impl Bench<'_> {
         };
         self.note(&format!(
             "{:>9.0}/s due, {:>9.0}/s delivered, {:.3} µs CPU each ({}; load {:.2}), p50 {:.2} ms, \
-             p99 {:.2} ms, cross p50 {:.2} ms, p99 {:.2} ms{lost}",
+             p99 {:.2} ms, cross p50 {:.2} ms, p99 {:.2} ms{lost}{others}",
             step.due_per_second,
             step.delivered_per_second,
             step.cpu_us_per_delivery,
@@ -341,6 +356,9 @@ impl Bench<'_> {
         ));
     }
 }
+
+/// Cores that others may use before it is said: kernel threads and the like.
+pub(crate) const OTHERS_CORES_MAX: f64 = 0.15;
 
 /// Messages a second of a low load.
 pub(crate) const LOW_RATE: f64 = 20.0;
