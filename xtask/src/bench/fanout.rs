@@ -88,7 +88,7 @@ fn row(run: &Measured, asked: u32) -> Result<(Vec<Cell>, Outcome)> {
         outcome.p99_ms.into(),
         report.number("/quic/deliveries_per_datagram")?.into(),
         report.number("/generator/cpu_percent")?.into(),
-        run.remark(&costs)?.into(),
+        run.remark(window, &costs)?.into(),
     ];
     Ok((row, outcome))
 }

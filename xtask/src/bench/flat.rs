@@ -123,7 +123,7 @@ fn row(rig: &Rig, shape: Shape) -> Result<Vec<Cell>> {
         (report.number("/latency_us/delivery/p50")? / 1e3).into(),
         (report.number("/latency_us/delivery/p99")? / 1e3).into(),
         report.number("/quic/deliveries_per_datagram")?.into(),
-        run.remark(&costs)?.into(),
+        run.remark(window, &costs)?.into(),
         Cell::Nothing,
     ])
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::bot::{Bot, Report};
 use super::cluster::Cluster;
+use super::machine::Side;
 use super::report::{Cell, Column, Table};
 use super::rig::Rig;
 use crate::step;
@@ -34,6 +35,9 @@ pub(super) fn measure(rig: &Rig) -> Result<Table> {
         alone.redis_cpu_s(connecting)?,
     );
     let per_s = opened / connecting.length_s();
+    let percent = (node + redis) * 100.0 / connecting.length_s();
+    let mut remarks = alone.core_remarks(connecting, Side::Server, percent)?;
+    remarks.extend(Some(alone.report.remark()?).filter(|remark| !remark.is_empty()));
     table.add(vec![
         "a storm alone".into(),
         per_s.into(),
@@ -41,7 +45,7 @@ pub(super) fn measure(rig: &Rig) -> Result<Table> {
         (opened / (node + redis)).into(),
         Cell::Nothing,
         Cell::Nothing,
-        alone.report.remark()?.into(),
+        remarks.join("; ").into(),
     ]);
 
     let quiet = rig.measure(1, &fanout(rig))?;

@@ -83,6 +83,8 @@ struct Sample {
     at: f64,
     /// Of each process, in seconds since it was first looked at or since it began.
     cpu_s: Vec<f64>,
+    /// Of each core, in seconds since the machine began.
+    busy_s: Vec<f64>,
     /// Of each process, when it was looked at.
     memory_bytes: Option<Vec<u64>>,
 }
@@ -103,6 +105,7 @@ impl Samples {
         self.0.push(Sample {
             at,
             cpu_s,
+            busy_s: busy_s(&fs::read_to_string("/proc/stat")?),
             memory_bytes,
         });
         Ok(())
@@ -113,8 +116,16 @@ impl Samples {
     /// # Errors
     /// When the window is not within what was seen.
     pub(super) fn cpu_s(&self, window: Window) -> Result<Vec<f64>> {
-        let (from, to) = (self.cpu_until(window.from)?, self.cpu_until(window.to)?);
-        Ok(to.iter().zip(&from).map(|(to, from)| to - from).collect())
+        self.between(window, |sample| &sample.cpu_s)
+    }
+
+    /// Time in which each core was busy in the window, with whatever, in seconds. Time that the
+    /// machine's host took away counts: it was not there either.
+    ///
+    /// # Errors
+    /// When the window is not within what was seen.
+    pub(super) fn busy_s(&self, window: Window) -> Result<Vec<f64>> {
+        self.between(window, |sample| &sample.busy_s)
     }
 
     /// Memory of each process when it was last looked at in the window, in bytes.
@@ -128,14 +139,19 @@ impl Samples {
             .context("memory was not looked at in that time")
     }
 
-    fn cpu_until(&self, at: f64) -> Result<Vec<f64>> {
+    fn between(&self, window: Window, of: fn(&Sample) -> &Vec<f64>) -> Result<Vec<f64>> {
+        let (from, to) = (self.until(window.from, of)?, self.until(window.to, of)?);
+        Ok(to.iter().zip(&from).map(|(to, from)| to - from).collect())
+    }
+
+    fn until(&self, at: f64, of: fn(&Sample) -> &Vec<f64>) -> Result<Vec<f64>> {
         let after = self.0.partition_point(|sample| sample.at < at);
         let (before, after) = match (after.checked_sub(1), self.0.get(after)) {
             (Some(before), Some(after)) => (&self.0[before], after),
             _ => return Err(anyhow!("processor time was not looked at around {at:.3}")),
         };
         let part = (at - before.at) / (after.at - before.at);
-        let pairs = before.cpu_s.iter().zip(&after.cpu_s);
+        let pairs = of(before).iter().zip(of(after));
         Ok(pairs
             .map(|(before, after)| before + (after - before) * part)
             .collect())
@@ -208,6 +224,25 @@ fn user_and_system_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// By core, what the kernel's own `stat` counts besides idling and waiting for a disk.
+fn busy_s(stat: &str) -> Vec<f64> {
+    let cores = stat.lines().filter(|line| {
+        line.strip_prefix("cpu")
+            .is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+    });
+    cores
+        .map(|line| {
+            // user, nice, system, idle, iowait, irq, softirq, steal; what follows is in these.
+            let fields = line.split_whitespace().skip(1).take(8).enumerate();
+            let busy = fields.filter(|(index, _)| !matches!(index, 3 | 4));
+            let ticks: f64 = busy
+                .filter_map(|(_, ticks)| ticks.parse::<f64>().ok())
+                .sum();
+            ticks / TICKS_PER_S
+        })
+        .collect()
+}
+
 /// Memory of a process in bytes: its own, and its share of what it has in common with others (Pss).
 pub(super) fn memory_bytes(process: u32) -> Result<u64> {
     let path = format!("/proc/{process}/smaps_rollup");
@@ -243,6 +278,7 @@ mod tests {
         let sample = |at, cpu_s: &[f64], memory: Option<u64>| Sample {
             at,
             cpu_s: cpu_s.to_vec(),
+            busy_s: vec![at],
             memory_bytes: memory.map(|bytes| vec![bytes]),
         };
         Samples(vec![
@@ -260,6 +296,7 @@ mod tests {
             { "processor time was not looked at around 10.000" }
         );
         assert_eq!(samples().cpu_s(window(10.5, 11.5)).unwrap(), [0.75, 0.5]);
+        assert_eq!(samples().busy_s(window(10.5, 11.5)).unwrap(), [1.0]);
         assert!(samples().cpu_s(window(11.0, 12.5)).is_err());
         assert_eq!(samples().memory_bytes(window(9.0, 11.9)).unwrap(), [100]);
         assert_eq!(samples().memory_bytes(window(9.0, 12.0)).unwrap(), [300]);
@@ -272,6 +309,8 @@ mod tests {
         assert!(on_cpu_ns("").is_err());
         let stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 95 0 0 0 31 11 0 0 20 0 1 0 4 5 6";
         assert_eq!(user_and_system_ticks(stat), Some(42));
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 20 30 999 999 4 5 41 7 7\ncpu1 1 0 0 9 9 0 0 0 0 0\nintr 5\n";
+        assert_eq!(busy_s(stat), [2.0, 0.01]);
         let rollup = "5581-7ffe ---p 00000000 00:00 0 [rollup]\nRss:  20 kB\nPss:  16 kB\n";
         assert_eq!(pss_bytes(rollup), Some(16 * 1024));
     }

@@ -69,7 +69,7 @@ fn row(run: &Measured, asked: u32) -> Result<(Vec<Cell>, f64)> {
         (report.number("/latency_us/ack/p50")? / 1e3).into(),
         (report.number("/latency_us/ack/p99")? / 1e3).into(),
         report.number("/generator/cpu_percent")?.into(),
-        run.remark(&costs)?.into(),
+        run.remark(window, &costs)?.into(),
     ];
     Ok((row, acked_per_s))
 }

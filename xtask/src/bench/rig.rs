@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use super::Settings;
 use super::bot::{Bot, Report};
 use super::cluster::Cluster;
-use super::machine::{self, Pins};
+use super::machine::{self, Pins, Side};
 use super::meter::{Samples, Watch, Window};
 use crate::{redis, step};
 
@@ -98,6 +98,7 @@ impl Rig {
             report,
             samples,
             nodes: cluster.nodes_len(),
+            is_pinned: self.pins == Pins::Pinned,
         })
     }
 }
@@ -110,6 +111,7 @@ pub(super) struct Measured {
     /// What the kernel says: nodes first, then Redis.
     samples: Samples,
     nodes: usize,
+    is_pinned: bool,
 }
 
 impl Measured {
@@ -145,24 +147,49 @@ impl Measured {
         })
     }
 
-    /// What else a reader of the figures must know, in a few words; nothing when all is well.
+    /// What else a reader of figures of the sending phase must know, in a few words; nothing when all
+    /// is well.
     ///
     /// # Errors
-    /// When the bot does not say.
-    pub(super) fn remark(&self, costs: &Costs) -> Result<String> {
-        let mut remarks = Vec::new();
-        // Processor time for each is then what there was, and not what it took.
-        if costs.percent() >= FULL_PERCENT {
-            remarks.push("the servers' core is full".to_owned());
-        }
-        if self.report.number("/generator/cpu_percent")? >= FULL_PERCENT {
-            remarks.push("the bot's core is full".to_owned());
-        }
+    /// When the bot does not say, or the window was not watched.
+    pub(super) fn remark(&self, window: Window, costs: &Costs) -> Result<String> {
+        let bot_percent = self.report.number("/generator/cpu_percent")?;
+        let mut remarks = self.core_remarks(window, Side::Server, costs.percent())?;
+        remarks.extend(self.core_remarks(window, Side::Load, bot_percent)?);
         let unwell = self.report.remark()?;
         if !unwell.is_empty() {
             remarks.push(unwell);
         }
         Ok(remarks.join("; "))
+    }
+
+    /// Whether a side's core was full, or others ran there, when its own processes took so much.
+    ///
+    /// # Errors
+    /// When the window was not watched.
+    pub(super) fn core_remarks(
+        &self,
+        window: Window,
+        side: Side,
+        own_percent: f64,
+    ) -> Result<Vec<String>> {
+        let (core, whose) = match side {
+            Side::Server => (0, "servers'"),
+            Side::Load => (1, "bot's"),
+        };
+        let mut remarks = Vec::new();
+        let busy_s = self.samples.busy_s(window)?;
+        if let Some(busy_s) = busy_s.get(core).filter(|_| self.is_pinned) {
+            let others = busy_s * 100.0 / window.length_s() - own_percent;
+            if others >= OTHERS_PERCENT {
+                remarks.push(format!("OTHERS took {others:.0} % of the {whose} core"));
+            }
+        }
+        // Processor time for each is then what there was, and not what it took.
+        if own_percent >= FULL_PERCENT {
+            remarks.push(format!("the {whose} core is full"));
+        }
+        Ok(remarks)
     }
 
     /// Memory of the first node when `window` ended, in bytes.
@@ -204,6 +231,10 @@ impl Costs {
         self.nodes_percent + self.redis_percent
     }
 }
+
+/// What others take of a core without being in the way: this program, the system itself, and what
+/// counting by ticks gets wrong.
+const OTHERS_PERCENT: f64 = 10.0;
 
 /// A core that is busy for so much of the time has nothing left: the rest is the system's.
 const FULL_PERCENT: f64 = 93.0;
