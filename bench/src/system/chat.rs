@@ -331,3 +331,45 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Time a node has to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use chat_protocol::lane::{At, Author, Message};
+    use chat_protocol::{Content, Epoch, Seq, SessionId};
+
+    use super::*;
+    use crate::payload;
+
+    #[test]
+    fn messages_are_found_across_reads_and_marks_are_none() {
+        let payload = payload::write(payload::now_ns(), 1);
+        let message = LaneFrame::from(Message {
+            author: Author {
+                session: SessionId(1),
+                account: None,
+                name: "ann".parse().unwrap(),
+            },
+            nonce: Nonce(1),
+            at_ms: 1,
+            content: Content::parse(0, Bytes::copy_from_slice(&payload)).unwrap(),
+        });
+        let mark = LaneFrame::from(At {
+            epoch: Epoch(1),
+            next: Seq(1),
+        });
+        let mut lane = BytesMut::new();
+        for frame in [&message, &mark, &message] {
+            frame.encode(&mut lane);
+        }
+        let meter = Meter::new().unwrap();
+        let mut reader = Reader::new(&meter, 0, 0);
+        let mut bytes = BytesMut::new();
+        for byte in lane {
+            bytes.extend_from_slice(&[byte]);
+            walk(&mut bytes, &mut reader);
+        }
+        assert_eq!(meter.delivered(), 2);
+        // The text is the end of the frame, or no time could be read from it.
+        assert_eq!(meter.percentiles().1.samples, 2);
+    }
+}
