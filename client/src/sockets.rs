@@ -269,7 +269,10 @@ impl Pool {
                 usable(socket.send_buffer_size()?),
             );
         }
-        let config = EndpointConfig::default();
+        let mut config = EndpointConfig::default();
+        config
+            .max_udp_payload_size(DATAGRAM_BYTES_MAX)
+            .map_err(io::Error::other)?;
         Endpoint::new(config, None, socket.into(), tasks::runtime())
     }
 
@@ -325,6 +328,10 @@ pub const SOCKETS_LEN_MAX: usize = 64;
 
 /// Different settings that shared sockets remember, in number.
 pub const SETTINGS_LEN_MAX: usize = 16;
+
+/// Largest packet taken, in bytes of UDP payload: a node on a network with jumbo frames may send
+/// packets that large. The buffer for many of them is address space until they come.
+const DATAGRAM_BYTES_MAX: u16 = 6_500;
 
 /// Buffers of a shared socket, in bytes, each direction: a datagram of 1,452 bytes each for 2,800
 /// clients at once, which is what one event of a big room is.

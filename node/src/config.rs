@@ -25,6 +25,7 @@ mod value;
 pub use redis_url::{InvalidRedisUrl, RedisUrl};
 pub use value::{HostPort, InvalidHostPort, LogFilter, NoticeEvery};
 
+use crate::endpoint;
 use value::duration_within;
 
 /// What the process is asked to do.
@@ -253,6 +254,19 @@ pub struct ServeConfig {
     )]
     pub linger: Duration,
 
+    /// Largest packet that is tried with a client, 1200 to 6500 bytes of UDP payload. Raise it where
+    /// the network carries more than Ethernet's 1500 bytes (jumbo frames, one machine): a packet
+    /// costs much the same whatever is in it. Where larger ones get lost, it costs some packets for
+    /// each connection
+    #[arg(
+        long,
+        env = "CHAT_MAX_DATAGRAM",
+        value_name = "BYTES",
+        default_value_t = endpoint::DATAGRAM_BYTES_ETHERNET,
+        value_parser = clap::value_parser!(u16).range(1_200..=i64::from(endpoint::DATAGRAM_BYTES_MAX))
+    )]
+    pub max_datagram: u16,
+
     /// Clients this node takes at a time, 1 to 1000000; more are refused and try another node.
     /// Bounds the node's memory.
     #[arg(
@@ -353,7 +367,7 @@ impl Display for ServeConfig {
         write!(
             f,
             " drain_timeout={} idle_timeout={} grace={} lease={} append_timeout={} slow_reader_timeout={} \
-             linger={}",
+             linger={} max_datagram={}",
             time(self.drain_timeout),
             time(self.idle_timeout),
             time(self.grace),
@@ -361,6 +375,7 @@ impl Display for ServeConfig {
             time(self.append_timeout),
             time(self.slow_reader_timeout),
             time(self.linger),
+            self.max_datagram,
         )?;
         write!(f, " max_connections={} {}", self.max_connections, self.log)
     }

@@ -57,16 +57,20 @@ pub fn bind(listen: SocketAddr) -> io::Result<UdpSocket> {
 
 /// An endpoint on a bound socket. Call it when the node is ready: it answers from here on.
 ///
+/// `datagram_bytes_max` is the largest packet that is tried with a client, in bytes of UDP payload:
+/// from 1,200 to [`DATAGRAM_BYTES_MAX`].
+///
 /// # Errors
 /// When the socket cannot be used.
 pub fn open(
     socket: UdpSocket,
     crypto: QuicServerConfig,
     idle_timeout: Duration,
+    datagram_bytes_max: u16,
 ) -> io::Result<Endpoint> {
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config
-        .transport_config(Arc::new(transport(idle_timeout)?))
+        .transport_config(Arc::new(transport(idle_timeout, datagram_bytes_max)?))
         .migration(true)
         .max_incoming(INCOMING_MAX)
         .incoming_buffer_size(16 << 10)
@@ -79,14 +83,15 @@ pub fn open(
     )
 }
 
-/// What one connection may cost. The worst case of memory for a client that fills every window is
-/// the receive window and the send window, half a MiB.
-fn transport(idle_timeout: Duration) -> io::Result<TransportConfig> {
+/// How connections use the network. Each setting says why; what it was worth when it was measured is
+/// in `docs/PERFORMANCE.md`.
+fn transport(idle_timeout: Duration, datagram_bytes_max: u16) -> io::Result<TransportConfig> {
     let mut acks = AckFrequencyConfig::default();
     // Clients ack every tenth packet instead of every second: fewer packets to take in.
     acks.ack_eliciting_threshold(VarInt::from_u32(10));
     let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(1452);
+    // A connection starts at 1,200 and tries larger ones, as far as the client takes them.
+    mtu.upper_bound(datagram_bytes_max);
     let mut transport = TransportConfig::default();
     transport
         // A slot is kept for each stream a client may open; it needs one.
@@ -94,9 +99,9 @@ fn transport(idle_timeout: Duration) -> io::Result<TransportConfig> {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(64 << 10))
         // Unlimited by default.
-        .receive_window(VarInt::from_u32(256 << 10))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         // 10 MB by default, which would hide a slow reader until it cost that much.
-        .send_window(256 << 10)
+        .send_window(SEND_WINDOW_BYTES)
         // Many lanes with little in each: packets fill better when a lane is sent out whole.
         .send_fairness(false)
         .datagram_receive_buffer_size(None)
@@ -197,6 +202,20 @@ pub async fn close(endpoint: &Endpoint, code: CloseCode) {
     // A client that is gone does not answer.
     let _ = time::timeout(CLOSE_MAX, endpoint.wait_idle()).await;
 }
+
+/// Largest packet that may be tried: ten of them go to the system in one call, which takes 64 KiB.
+pub const DATAGRAM_BYTES_MAX: u16 = 6_500;
+
+/// Largest packet that every network with Ethernet's 1,500 bytes takes, with some tunnels around it.
+pub const DATAGRAM_BYTES_ETHERNET: u16 = 1_452;
+
+/// What a client may send ahead of the node's reading, in bytes: a burst of 60 of the largest
+/// messages.
+pub(crate) const RECEIVE_WINDOW_BYTES: u32 = 256 << 10;
+
+/// What the node keeps of what a client has not acknowledged, in bytes: a fifth of a second at 10
+/// Mbit/s. A client with less than that gets it as fast as it acknowledges.
+pub(crate) const SEND_WINDOW_BYTES: u64 = 256 << 10;
 
 /// Buffers of the UDP socket, in bytes: about a tenth of a second of a busy node.
 const SOCKET_BYTES: usize = 4 << 20;

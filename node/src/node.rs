@@ -58,6 +58,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// How long a client may leave a stream full before it is closed as a slow reader.
     pub slow_reader_timeout: Duration,
+    /// Largest packet that is tried with a client, in bytes of UDP payload.
+    pub datagram_bytes_max: u16,
     /// How long an entry may be kept back while the node is busy, to be sent together with others.
     pub linger: Duration,
     /// Most connections.
@@ -122,7 +124,12 @@ impl Node {
                 stop.run_until_cancelled(supervise("notices", run)).await;
             });
         }
-        let endpoint = endpoint::open(socket, crypto, options.idle_timeout)?;
+        let endpoint = endpoint::open(
+            socket,
+            crypto,
+            options.idle_timeout,
+            options.datagram_bytes_max,
+        )?;
         let door = Door::new(Arc::clone(&hub), tasks.clone(), options.connections_max);
         tasks.spawn(door.run(endpoint.clone()));
         Ok(Self {

@@ -32,7 +32,8 @@ pub struct Outlet {
     word: Mutex<Word>,
     in_flight: AtomicUsize,
     eased: Notify,
-    invitations: mpsc::Sender<Invitation>,
+    // Boxed: a channel keeps slots for 32, and hardly anybody is ever invited.
+    invitations: mpsc::Sender<Box<Invitation>>,
 }
 
 /// A room of two that a session is asked into.
@@ -99,7 +100,7 @@ pub struct PageOut {
 impl Outlet {
     /// An outlet nobody has left anything at, and the invitations its connection will get.
     #[must_use]
-    pub fn new(id: ConnectionId) -> (Self, mpsc::Receiver<Invitation>) {
+    pub fn new(id: ConnectionId) -> (Self, mpsc::Receiver<Box<Invitation>>) {
         let (invitations, receiver) = mpsc::channel(INVITATIONS_MAX);
         let outlet = Self {
             id,
@@ -157,7 +158,7 @@ impl Outlet {
     /// Asks for a room of two to be opened. Never waits: beyond the bound it is dropped, and the
     /// one who asked may ask again.
     pub fn invite(&self, invitation: Invitation) {
-        if self.invitations.try_send(invitation).is_err() {
+        if self.invitations.try_send(Box::new(invitation)).is_err() {
             debug!(connection = self.id.0, "too many invitations");
         }
     }
@@ -289,7 +290,7 @@ impl Lane {
 
 /// Bytes of answers a client may leave unread before its next request is left unread: a few hundred
 /// answers.
-const CONTROL_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
 /// Rooms of two a session may be asked into before it has opened them.
 const INVITATIONS_MAX: usize = 64;

@@ -78,6 +78,7 @@ async fn start_node(port: u16, certs: &Path, backplane: &Arc<Memory>) -> Result<
         idle_timeout: Duration::from_secs(15),
         slow_reader_timeout: Duration::from_secs(30),
         linger: Duration::from_millis(5),
+        datagram_bytes_max: endpoint::DATAGRAM_BYTES_ETHERNET,
         connections_max: 1_000,
     };
     Node::start(

@@ -18,6 +18,7 @@ use crate::backplane::memory::Memory;
 use crate::backplane::redis::{Redis, RedisOptions};
 use crate::certs::{Exposure, NodeCertificate, check_exposure, development};
 use crate::config::{CertificateSource, NoticeEvery, ServeConfig};
+use crate::connection;
 use crate::endpoint;
 use crate::node::{Node, Options, StartError};
 use crate::policy::Open;
@@ -64,6 +65,7 @@ pub(super) async fn run(config: ServeConfig) -> Result<(), Failure> {
         idle_timeout: config.idle_timeout,
         slow_reader_timeout: config.slow_reader_timeout,
         linger: config.linger,
+        datagram_bytes_max: config.max_datagram,
         connections_max: usize::try_from(config.max_connections).unwrap_or(usize::MAX),
     };
     let mut signals = Signals::new()
@@ -93,6 +95,11 @@ pub(super) async fn run(config: ServeConfig) -> Result<(), Failure> {
         None => say("relay:       embedded; this node is alone (give --redis for a cluster)"),
     }
     say(&format!("certificate: sha256:{fingerprint}"));
+    info!(
+        connection_bytes_max = connection::BYTES_MAX,
+        max_connections = config.max_connections,
+        "a client that reads nothing and fills everything it may costs at most this"
+    );
     say(&format!("try:         chat-cli {}", address.port()));
 
     signals.next().await;

@@ -25,7 +25,7 @@ fn a_node_without_flags_has_the_documented_defaults() {
         config.to_string(),
         "listen=127.0.0.1:8081 redis=none name=node-PORT certs=certs allow_dev_cert=false \
          notice_every=off drain_timeout=10s idle_timeout=15s grace=5s lease=15s \
-         append_timeout=5s slow_reader_timeout=30s linger=5ms max_connections=20000 log=info log_format=auto"
+         append_timeout=5s slow_reader_timeout=30s linger=5ms max_datagram=1452 max_connections=20000 log=info log_format=auto"
     );
     assert_eq!(config.notice_text.as_str(), "scheduled server notice");
     assert_eq!(config.redis_prefix, "chat:");
@@ -59,7 +59,7 @@ fn the_effective_configuration_hides_the_password() {
         "listen=127.0.0.1:8081 redis=redis://ann:***@host redis_prefix=chat: allow_eviction=false \
          name=n cert=c.pem key=k.pem advertise=chat.example:443 notice_every=1m \
          notice_text=\"scheduled server notice\" drain_timeout=10s idle_timeout=15s grace=5s \
-         lease=15s append_timeout=5s slow_reader_timeout=30s linger=5ms max_connections=20000 log=info log_format=auto"
+         lease=15s append_timeout=5s slow_reader_timeout=30s linger=5ms max_datagram=1452 max_connections=20000 log=info log_format=auto"
     );
     assert!(!format!("{config:?}").contains("secret"));
 }

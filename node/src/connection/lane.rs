@@ -246,7 +246,7 @@ fn poll_write(
 }
 
 /// A slice of a room's tail that is handed to QUIC at once.
-const SLICE_BYTES: usize = 32 * 1024;
+pub(super) const SLICE_BYTES: usize = 32 * 1024;
 
 /// Slices of one lane before others have their turn.
 const SLICES_PER_LOOK: usize = 8;

@@ -17,11 +17,14 @@ use tokio::time;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info};
 
+mod cost;
 mod lane;
 mod page;
 mod reader;
 mod served;
 mod writer;
+
+pub use cost::BYTES_MAX;
 
 use crate::hub::Hub;
 use crate::outlet::{ConnectionId, Outlet};

@@ -39,7 +39,7 @@ pub(super) struct Served {
     session: Session,
     joined: HashMap<RoomRef, Joined>,
     admitted: Option<Admitted>,
-    invitations: mpsc::Receiver<Invitation>,
+    invitations: mpsc::Receiver<Box<Invitation>>,
     /// Requests that wait for the backplane.
     pending: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Pages of older entries that may still be under way.
@@ -70,7 +70,7 @@ impl Served {
         connection: quinn::Connection,
         hub: Arc<Hub>,
         admitted: Admitted,
-        invitations: mpsc::Receiver<Invitation>,
+        invitations: mpsc::Receiver<Box<Invitation>>,
     ) -> Self {
         Self {
             connection,
@@ -161,7 +161,7 @@ impl Served {
                     }
                 },
                 Some(finished) = self.pending.next() => self.on_finished(finished),
-                Some(invitation) = self.invitations.recv() => self.on_invitation(invitation),
+                Some(invitation) = self.invitations.recv() => self.on_invitation(*invitation),
                 Some(lane) = stopped.recv() => {
                     if self.session.forget(lane) {
                         self.leave(lane);

@@ -338,7 +338,7 @@ const TAIL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Lanes of a connection that read the log at a time: each may hold a page of it, which bounds what
 /// a client costs that joins many rooms and reads none.
-const CATCH_UP_LANES_MAX: usize = 2;
+pub(super) const CATCH_UP_LANES_MAX: usize = 2;
 
 /// Answers go before lanes.
 const CONTROL_PRIORITY: i32 = 1;

@@ -70,6 +70,7 @@ impl LocalNode {
             idle_timeout: Duration::from_secs(15),
             slow_reader_timeout: Duration::from_secs(30),
             linger: Duration::from_millis(5),
+            datagram_bytes_max: endpoint::DATAGRAM_BYTES_ETHERNET,
             connections_max: 100,
         };
         change(&mut options);
