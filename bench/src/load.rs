@@ -65,6 +65,11 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// Processor time of all servers, in cores.
+    pub(crate) fn server_cores(&self) -> f64 {
+        self.cpu_cores.iter().map(|(_, cores)| cores).sum()
+    }
+
     /// Whether the system delivered what was due, however late.
     pub(crate) fn delivered(&self) -> bool {
         self.lost == 0 && self.delivered_per_second >= self.due_per_second * DELIVERED_SHARE_MIN

@@ -209,6 +209,13 @@ fn footnotes(report: &Report, out: &mut String) {
             }
         }
     }
+    let is_full = |step: &Step| step.server_cores() > SERVER_CORES_FULL;
+    if (report.systems.iter()).any(|(_, figures)| figures.rates.iter().any(is_full)) {
+        out.push_str(
+            "* Where the servers' core is full, CPU a delivery is what there was to spend, not what is \
+             needed: see p99 and saturation.\n",
+        );
+    }
     if let Some(way) = report.systems.iter().find_map(|(_, seen)| seen.loss_by) {
         let _ = writeln!(
             out,
@@ -246,6 +253,9 @@ fn number(figure: f64, decimals: usize) -> String {
     }
     out
 }
+
+/// Cores of all servers together beyond which theirs counts as full.
+const SERVER_CORES_FULL: f64 = 0.93;
 
 /// Share of its core beyond which the load may be what bounds a figure.
 const LOAD_CORES_FREE: f64 = 0.9;
