@@ -9,7 +9,7 @@ use tokio::time;
 
 use crate::load::{Crowd, Span, Step};
 use crate::network::Place;
-use crate::system::{Programs, System};
+use crate::system::{Cluster, Programs, System};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -154,7 +154,7 @@ impl Bench<'_> {
             let cluster = self.system.start(self.programs, self.place).await?;
             let (members, publishers) = (self.settings.members, self.settings.publishers);
             let mut crowd = Crowd::connect(&cluster, members, members, publishers).await?;
-            time::sleep(SETTLE).await;
+            self.warm(&cluster, &mut crowd).await?;
             let step = crowd
                 .measure(&cluster, rate as f64 / members as f64, self.span())
                 .await?;
@@ -190,8 +190,8 @@ impl Bench<'_> {
                 None => {
                     let cluster = self.system.start(self.programs, self.place).await?;
                     let publishers = self.settings.publishers;
-                    let crowd = Crowd::connect(&cluster, members, members, publishers).await?;
-                    time::sleep(SETTLE).await;
+                    let mut crowd = Crowd::connect(&cluster, members, members, publishers).await?;
+                    self.warm(&cluster, &mut crowd).await?;
                     (cluster, crowd)
                 }
             };
@@ -286,6 +286,15 @@ impl Bench<'_> {
         Ok(memory)
     }
 
+    /// A light load on a fresh cluster, which is not looked at: joins calm down, and code that is
+    /// compiled as it runs gets compiled.
+    async fn warm(&self, cluster: &Cluster, crowd: &mut Crowd) -> Result<()> {
+        time::sleep(SETTLE).await;
+        let rate = self.settings.saturation_start as f64 / 5.0 / self.settings.members as f64;
+        crowd.measure(cluster, rate, WARM).await?;
+        Ok(())
+    }
+
     fn span(&self) -> Span {
         if self.settings.quick {
             Span {
@@ -365,6 +374,12 @@ pub(crate) const LOW_RATE: f64 = 20.0;
 
 /// Members of a room of those that are idle.
 const IDLE_ROOM_LEN: usize = 50;
+
+/// For how long a fresh cluster is warmed.
+const WARM: Span = Span {
+    warm_up: Duration::ZERO,
+    counted: Duration::from_secs(2),
+};
 
 /// Joins and their presence have calmed down.
 const SETTLE: Duration = Duration::from_millis(500);
