@@ -101,7 +101,7 @@ fn transport(idle_timeout: Duration, datagram_bytes_max: u16) -> io::Result<Tran
         // Unlimited by default.
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         // 10 MB by default, which would hide a slow reader until it cost that much.
-        .send_window(SEND_WINDOW_BYTES)
+        .send_window(SEND_WINDOW_BYTES.into())
         // Many lanes with little in each: packets fill better when a lane is sent out whole.
         .send_fairness(false)
         .datagram_receive_buffer_size(None)
@@ -215,7 +215,7 @@ pub(crate) const RECEIVE_WINDOW_BYTES: u32 = 256 << 10;
 
 /// What the node keeps of what a client has not acknowledged, in bytes: a fifth of a second at 10
 /// Mbit/s. A client with less than that gets it as fast as it acknowledges.
-pub(crate) const SEND_WINDOW_BYTES: u64 = 256 << 10;
+pub(crate) const SEND_WINDOW_BYTES: u32 = 256 << 10;
 
 /// Buffers of the UDP socket, in bytes: about a tenth of a second of a busy node.
 const SOCKET_BYTES: usize = 4 << 20;
