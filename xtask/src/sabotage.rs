@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{redis, step};
+use crate::{folders, redis, step};
 
 mod list;
 
@@ -25,7 +25,7 @@ use list::{Edit, PREPARATIONS, SABOTAGES, Sabotage, TEST_BINARIES};
 /// noticed.
 pub(crate) fn run() -> Result<()> {
     let server = redis::find_or_install()?;
-    let copy = Copy::make(&workspace(), &target().join("sabotage"))?;
+    let copy = Copy::make(&folders::workspace(), &folders::target().join("sabotage"))?;
     for sabotage in SABOTAGES {
         ensure!(TEST_BINARIES.contains(&sabotage.binary), "{sabotage:?}");
     }
@@ -114,7 +114,7 @@ impl Copy {
         );
         Ok(Self {
             folder: to.to_owned(),
-            target: target(),
+            target: folders::target(),
         })
     }
 
@@ -188,17 +188,6 @@ fn write_if_new(path: &Path, content: &[u8]) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(path, content).with_context(|| path.display().to_string())
-}
-
-fn workspace() -> PathBuf {
-    // As cargo says it now: the program may have been built elsewhere.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    package.parent().unwrap_or(&package).to_owned()
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// What a build of the tests needs of the workspace.

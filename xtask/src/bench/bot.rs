@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::cluster::{Running, at_home};
 use super::machine::Side;
 use super::meter::Window;
 use super::rig::Rig;
+use crate::running::{Running, at_home};
 use crate::step;
 
 /// A bot that runs; it is ended when this is dropped.

@@ -105,59 +105,15 @@ const KEEPS_UP: f64 = 0.97;
 const P99_MAX_MS: f64 = 50.0;
 
 const COLUMNS: &[Column] = &[
-    Column {
-        key: "asked_per_s",
-        head: "asked /s",
-        digits: 0,
-    },
-    Column {
-        key: "delivered_per_s",
-        head: "delivered /s",
-        digits: 0,
-    },
-    Column {
-        key: "nodes_us",
-        head: "nodes µs each",
-        digits: 2,
-    },
-    Column {
-        key: "redis_us",
-        head: "Redis µs each",
-        digits: 3,
-    },
-    Column {
-        key: "servers_us",
-        head: "servers µs each",
-        digits: 2,
-    },
-    Column {
-        key: "servers_percent",
-        head: "servers % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "p50_ms",
-        head: "p50 ms",
-        digits: 2,
-    },
-    Column {
-        key: "p99_ms",
-        head: "p99 ms",
-        digits: 2,
-    },
-    Column {
-        key: "deliveries_per_datagram",
-        head: "deliveries per datagram",
-        digits: 2,
-    },
-    Column {
-        key: "bot_percent",
-        head: "bot % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "remark",
-        head: "remark",
-        digits: 0,
-    },
+    Column::new("asked_per_s", "asked /s", 0),
+    Column::new("delivered_per_s", "delivered /s", 0),
+    Column::new("nodes_us", "nodes µs each", 2),
+    Column::new("redis_us", "Redis µs each", 3),
+    Column::new("servers_us", "servers µs each", 2),
+    Column::new("servers_percent", "servers % of a core", 0),
+    Column::new("p50_ms", "p50 ms", 2),
+    Column::new("p99_ms", "p99 ms", 2),
+    Column::new("deliveries_per_datagram", "deliveries per datagram", 2),
+    Column::new("bot_percent", "bot % of a core", 0),
+    Column::new("remark", "remark", 0),
 ];

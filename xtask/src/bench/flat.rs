@@ -129,74 +129,18 @@ fn row(rig: &Rig, shape: Shape) -> Result<Vec<Cell>> {
 }
 
 const COLUMNS: &[Column] = &[
-    Column {
-        key: "members",
-        head: "members to a room",
-        digits: 0,
-    },
-    Column {
-        key: "rooms",
-        head: "rooms",
-        digits: 0,
-    },
-    Column {
-        key: "clients",
-        head: "clients",
-        digits: 0,
-    },
-    Column {
-        key: "sent_per_s",
-        head: "messages /s",
-        digits: 0,
-    },
-    Column {
-        key: "delivered_per_s",
-        head: "delivered /s",
-        digits: 0,
-    },
-    Column {
-        key: "nodes_us",
-        head: "nodes µs each",
-        digits: 2,
-    },
-    Column {
-        key: "redis_us",
-        head: "Redis µs each",
-        digits: 2,
-    },
-    Column {
-        key: "servers_us",
-        head: "servers µs each",
-        digits: 2,
-    },
-    Column {
-        key: "servers_percent",
-        head: "servers % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "p50_ms",
-        head: "p50 ms",
-        digits: 2,
-    },
-    Column {
-        key: "p99_ms",
-        head: "p99 ms",
-        digits: 2,
-    },
-    Column {
-        key: "deliveries_per_datagram",
-        head: "deliveries per datagram",
-        digits: 2,
-    },
-    Column {
-        key: "remark",
-        head: "remark",
-        digits: 0,
-    },
-    Column {
-        key: "from_median_percent",
-        head: "from the median %",
-        digits: 0,
-    },
+    Column::new("members", "members to a room", 0),
+    Column::new("rooms", "rooms", 0),
+    Column::new("clients", "clients", 0),
+    Column::new("sent_per_s", "messages /s", 0),
+    Column::new("delivered_per_s", "delivered /s", 0),
+    Column::new("nodes_us", "nodes µs each", 2),
+    Column::new("redis_us", "Redis µs each", 2),
+    Column::new("servers_us", "servers µs each", 2),
+    Column::new("servers_percent", "servers % of a core", 0),
+    Column::new("p50_ms", "p50 ms", 2),
+    Column::new("p99_ms", "p99 ms", 2),
+    Column::new("deliveries_per_datagram", "deliveries per datagram", 2),
+    Column::new("remark", "remark", 0),
+    Column::new("from_median_percent", "from the median %", 0),
 ];

@@ -143,39 +143,15 @@ const CLIENTS_MAX: f64 = 40_000.0;
 const RUN_MAX: Duration = Duration::from_secs(120);
 
 const COLUMNS: &[Column] = &[
-    Column {
-        key: "run",
-        head: "run",
-        digits: 0,
-    },
-    Column {
-        key: "handshakes_per_s",
-        head: "handshakes /s",
-        digits: 0,
-    },
-    Column {
-        key: "handshakes_per_node_cpu_s",
-        head: "per second of the node's processor time",
-        digits: 0,
-    },
-    Column {
-        key: "handshakes_per_servers_cpu_s",
-        head: "with Redis's",
-        digits: 0,
-    },
-    Column {
-        key: "p50_ms",
-        head: "delivery p50 ms",
-        digits: 2,
-    },
-    Column {
-        key: "p99_ms",
-        head: "delivery p99 ms",
-        digits: 2,
-    },
-    Column {
-        key: "remark",
-        head: "remark",
-        digits: 0,
-    },
+    Column::new("run", "run", 0),
+    Column::new("handshakes_per_s", "handshakes /s", 0),
+    Column::new(
+        "handshakes_per_node_cpu_s",
+        "per second of the node's processor time",
+        0,
+    ),
+    Column::new("handshakes_per_servers_cpu_s", "with Redis's", 0),
+    Column::new("p50_ms", "delivery p50 ms", 2),
+    Column::new("p99_ms", "delivery p99 ms", 2),
+    Column::new("remark", "remark", 0),
 ];

@@ -89,54 +89,14 @@ const MEMBERS: u32 = 20;
 const SECONDS: u32 = 6;
 
 const COLUMNS: &[Column] = &[
-    Column {
-        key: "clients",
-        head: "clients",
-        digits: 0,
-    },
-    Column {
-        key: "node_kib",
-        head: "node KiB each",
-        digits: 1,
-    },
-    Column {
-        key: "redis_kib",
-        head: "Redis KiB each",
-        digits: 1,
-    },
-    Column {
-        key: "node_before_mib",
-        head: "node before MiB",
-        digits: 1,
-    },
-    Column {
-        key: "node_after_mib",
-        head: "node after MiB",
-        digits: 1,
-    },
-    Column {
-        key: "connected_per_s",
-        head: "connected /s",
-        digits: 0,
-    },
-    Column {
-        key: "node_connect_us",
-        head: "node µs to connect one",
-        digits: 0,
-    },
-    Column {
-        key: "redis_connect_us",
-        head: "Redis µs to connect one",
-        digits: 0,
-    },
-    Column {
-        key: "node_idle_percent",
-        head: "node % of a core, idle",
-        digits: 1,
-    },
-    Column {
-        key: "remark",
-        head: "remark",
-        digits: 0,
-    },
+    Column::new("clients", "clients", 0),
+    Column::new("node_kib", "node KiB each", 1),
+    Column::new("redis_kib", "Redis KiB each", 1),
+    Column::new("node_before_mib", "node before MiB", 1),
+    Column::new("node_after_mib", "node after MiB", 1),
+    Column::new("connected_per_s", "connected /s", 0),
+    Column::new("node_connect_us", "node µs to connect one", 0),
+    Column::new("redis_connect_us", "Redis µs to connect one", 0),
+    Column::new("node_idle_percent", "node % of a core, idle", 1),
+    Column::new("remark", "remark", 0),
 ];

@@ -1,13 +1,13 @@
 //! The machine and the sources that figures are of, and which processes run on which core.
 
 use std::fmt::{self, Display};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs, thread};
 
 use serde_json::{Value, json};
 
-use crate::step;
+use crate::{folders, step};
 
 /// Where processes may run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,7 +79,14 @@ pub(super) fn describe(redis: &Path) -> Value {
 
 /// The commit of the tree, with a mark when the tree is not what was committed.
 pub(super) fn commit() -> String {
-    let git = |args: &[&str]| output(Command::new("git").arg("-C").arg(workspace()).args(args));
+    let git = |args: &[&str]| {
+        output(
+            Command::new("git")
+                .arg("-C")
+                .arg(folders::workspace())
+                .args(args),
+        )
+    };
     match git(&["rev-parse", "--short", "HEAD"]) {
         None => "unknown".to_owned(),
         Some(commit) => match git(&["status", "--porcelain", "--untracked-files=no"]) {
@@ -87,17 +94,6 @@ pub(super) fn commit() -> String {
             _ => format!("{commit}-changed"),
         },
     }
-}
-
-/// Where cargo builds.
-pub(super) fn target_folder() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
-}
-
-fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or_else(|| Path::new("."))
 }
 
 /// How many files a process may open when it asks for all it may have.

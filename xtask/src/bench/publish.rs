@@ -85,59 +85,15 @@ const KEEPS_UP: f64 = 0.97;
 const RATE_MAX: u32 = 640_000;
 
 const COLUMNS: &[Column] = &[
-    Column {
-        key: "asked_per_s",
-        head: "asked /s",
-        digits: 0,
-    },
-    Column {
-        key: "acked_per_s",
-        head: "acked /s",
-        digits: 0,
-    },
-    Column {
-        key: "delivered_per_s",
-        head: "delivered /s",
-        digits: 0,
-    },
-    Column {
-        key: "nodes_us",
-        head: "nodes µs a message",
-        digits: 1,
-    },
-    Column {
-        key: "redis_us",
-        head: "Redis µs a message",
-        digits: 1,
-    },
-    Column {
-        key: "nodes_percent",
-        head: "nodes % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "redis_percent",
-        head: "Redis % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "ack_p50_ms",
-        head: "ack p50 ms",
-        digits: 2,
-    },
-    Column {
-        key: "ack_p99_ms",
-        head: "ack p99 ms",
-        digits: 2,
-    },
-    Column {
-        key: "bot_percent",
-        head: "bot % of a core",
-        digits: 0,
-    },
-    Column {
-        key: "remark",
-        head: "remark",
-        digits: 0,
-    },
+    Column::new("asked_per_s", "asked /s", 0),
+    Column::new("acked_per_s", "acked /s", 0),
+    Column::new("delivered_per_s", "delivered /s", 0),
+    Column::new("nodes_us", "nodes µs a message", 1),
+    Column::new("redis_us", "Redis µs a message", 1),
+    Column::new("nodes_percent", "nodes % of a core", 0),
+    Column::new("redis_percent", "Redis % of a core", 0),
+    Column::new("ack_p50_ms", "ack p50 ms", 2),
+    Column::new("ack_p99_ms", "ack p99 ms", 2),
+    Column::new("bot_percent", "bot % of a core", 0),
+    Column::new("remark", "remark", 0),
 ];

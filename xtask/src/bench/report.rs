@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::rig::Rig;
 use super::{Settings, machine};
+use crate::folders;
 
 /// What a scenario found.
 #[derive(Debug)]
@@ -30,6 +31,13 @@ pub(super) struct Column {
     pub(super) head: &'static str,
     /// Digits after the point in a table; JSON has all.
     pub(super) digits: usize,
+}
+
+impl Column {
+    /// A column of figures, or of words.
+    pub(super) const fn new(key: &'static str, head: &'static str, digits: usize) -> Self {
+        Self { key, head, digits }
+    }
 }
 
 /// A figure.
@@ -214,7 +222,7 @@ impl Results {
         let version = settings.label.clone().unwrap_or_else(machine::commit);
         let path = settings.output.clone().unwrap_or_else(|| {
             let date = Timestamp::now().strftime("%Y-%m-%d");
-            let folder = machine::target_folder().join("bench");
+            let folder = folders::target().join("bench");
             folder.join(format!("{date}-{version}.json"))
         });
         let mut origin = Map::new();
@@ -273,21 +281,9 @@ mod tests {
     use super::*;
 
     const COLUMNS: &[Column] = &[
-        Column {
-            key: "rate_per_s",
-            head: "rate /s",
-            digits: 0,
-        },
-        Column {
-            key: "cost_us",
-            head: "µs",
-            digits: 2,
-        },
-        Column {
-            key: "remark",
-            head: "",
-            digits: 0,
-        },
+        Column::new("rate_per_s", "rate /s", 0),
+        Column::new("cost_us", "µs", 2),
+        Column::new("remark", "", 0),
     ];
 
     fn table() -> Table {

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use super::Settings;
 use super::bot::{Bot, Report};
 use super::cluster::Cluster;
-use super::machine::{self, Pins, Side};
+use super::machine::{Pins, Side};
 use super::meter::{Samples, Watch, Window};
-use crate::{redis, step};
+use crate::{folders, redis, step};
 
 /// Programs and cores.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Rig {
                     .args(["--bin", "chat-node", "--bin", "chat-cli"]),
             )?;
         }
-        let built = machine::target_folder().join("release");
+        let built = folders::target().join("release");
         let program = |given: &Option<PathBuf>, name: &str| -> Result<PathBuf> {
             let path = given.clone().unwrap_or_else(|| built.join(name));
             ensure!(

