@@ -12,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chat_protocol::limits::DATAGRAM_BYTES_MAX;
 use quinn::{ClientConfig, Endpoint, EndpointConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::{Instant, timeout_at};
@@ -270,6 +271,7 @@ impl Pool {
             );
         }
         let mut config = EndpointConfig::default();
+        // The buffer for many of that size is address space until they come.
         config
             .max_udp_payload_size(DATAGRAM_BYTES_MAX)
             .map_err(io::Error::other)?;
@@ -328,10 +330,6 @@ pub const SOCKETS_LEN_MAX: usize = 64;
 
 /// Different settings that shared sockets remember, in number.
 pub const SETTINGS_LEN_MAX: usize = 16;
-
-/// Largest packet taken, in bytes of UDP payload: a node on a network with jumbo frames may send
-/// packets that large. The buffer for many of them is address space until they come.
-const DATAGRAM_BYTES_MAX: u16 = 6_500;
 
 /// Buffers of a shared socket, in bytes, each direction: a datagram of 1,452 bytes each for 2,800
 /// clients at once, which is what one event of a big room is.

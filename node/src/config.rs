@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chat_protocol::limits::DATAGRAM_BYTES_MAX;
 use chat_protocol::{NodeName, Text};
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -263,7 +264,7 @@ pub struct ServeConfig {
         env = "CHAT_MAX_DATAGRAM",
         value_name = "BYTES",
         default_value_t = endpoint::DATAGRAM_BYTES_ETHERNET,
-        value_parser = clap::value_parser!(u16).range(1_200..=i64::from(endpoint::DATAGRAM_BYTES_MAX))
+        value_parser = clap::value_parser!(u16).range(1_200..=i64::from(DATAGRAM_BYTES_MAX))
     )]
     pub max_datagram: u16,
 

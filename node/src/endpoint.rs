@@ -58,7 +58,7 @@ pub fn bind(listen: SocketAddr) -> io::Result<UdpSocket> {
 /// An endpoint on a bound socket. Call it when the node is ready: it answers from here on.
 ///
 /// `datagram_bytes_max` is the largest packet that is tried with a client, in bytes of UDP payload:
-/// from 1,200 to [`DATAGRAM_BYTES_MAX`].
+/// from 1,200 to [`DATAGRAM_BYTES_MAX`](chat_protocol::limits::DATAGRAM_BYTES_MAX).
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -203,9 +203,6 @@ pub async fn close(endpoint: &Endpoint, code: CloseCode) {
     let _ = time::timeout(CLOSE_MAX, endpoint.wait_idle()).await;
 }
 
-/// Largest packet that may be tried: ten of them go to the system in one call, which takes 64 KiB.
-pub const DATAGRAM_BYTES_MAX: u16 = 6_500;
-
 /// Largest packet that every network with Ethernet's 1,500 bytes takes, with some tunnels around it.
 pub const DATAGRAM_BYTES_ETHERNET: u16 = 1_452;
 
@@ -214,7 +211,7 @@ pub const DATAGRAM_BYTES_ETHERNET: u16 = 1_452;
 pub(crate) const RECEIVE_WINDOW_BYTES: u32 = 256 << 10;
 
 /// What the node keeps of what a client has not acknowledged, in bytes: a fifth of a second at 10
-/// Mbit/s. A client with less than that gets it as fast as it acknowledges.
+/// Mbit/s. Beyond it a lane waits at its cursor, which costs nothing.
 pub(crate) const SEND_WINDOW_BYTES: u32 = 256 << 10;
 
 /// Buffers of the UDP socket, in bytes: about a tenth of a second of a busy node.

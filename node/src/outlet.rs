@@ -64,6 +64,8 @@ pub struct Word {
     pub close: Option<(CloseCode, String)>,
     /// Let go when everything was looked at: the flusher waits for that.
     pub flush: Option<Flush>,
+    /// Nobody looks any more: see [`Outlet::end_taking`].
+    has_ended: bool,
 }
 
 /// A room that a connection has joined.
@@ -200,10 +202,21 @@ impl Outlet {
         word
     }
 
+    /// For the writer, when it has ended: what is left from here on is for nobody, and no flush
+    /// waits for it.
+    pub fn end_taking(&self) {
+        *self.word() = Word {
+            has_ended: true,
+            ..Word::default()
+        };
+    }
+
     fn mark(&self, room: RoomRef, flush: &Flush) {
         let mut word = self.word();
         word.dirty.push_back(room);
-        word.flush = Some(flush.clone());
+        if !word.has_ended {
+            word.flush = Some(flush.clone());
+        }
         drop(word);
         self.writer.wake();
     }

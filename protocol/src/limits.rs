@@ -68,6 +68,10 @@ pub const GOAWAY_NODES_MAX: usize = 16;
 /// a 17-byte account, a 64-byte name, nonce and time of 10 bytes each, and a few lengths.
 pub const ENTRY_OVERHEAD_BYTES_MAX: usize = 256;
 
+/// Largest UDP payload a node sends, where the client takes it (QUIC's `max_udp_payload_size`) and the
+/// path carries it, in bytes. Ten of them fit into the 64 KiB that a system takes in one call.
+pub const DATAGRAM_BYTES_MAX: u16 = 6_500;
+
 const _: () = assert!(BODY_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= FRAME_BYTES_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX + 512 <= FRAME_BYTES_MAX);
 const _: () = assert!(PAGE_LEN_MAX * (ROOM_NAME_BYTES_MAX + 16) + 64 <= FRAME_BYTES_MAX);

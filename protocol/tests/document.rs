@@ -118,6 +118,7 @@ fn every_limit_is_listed_with_its_value() {
         DETAIL_BYTES_MAX,
         GOAWAY_NODES_MAX,
         ENTRY_OVERHEAD_BYTES_MAX,
+        DATAGRAM_BYTES_MAX,
     ];
     let rows = table("## 14. Limits and times", "| Limit |");
     for (name, value) in limits {

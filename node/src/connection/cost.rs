@@ -24,5 +24,5 @@ const PAGES: usize = (CATCH_UP_LANES_MAX + HISTORY_PAGES_MAX) * (PAGE_BYTES_MAX 
 const ANSWERS: usize = CONTROL_BYTES_MAX + FRAME_BYTES_MAX;
 const PUBLISHES: usize = IN_FLIGHT_MAX * (TEXT_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX);
 
-// `ARCHITECTURE.md` and the README name this figure.
+// `ARCHITECTURE.md` and `docs/PERFORMANCE.md` name this figure.
 const _: () = assert!(BYTES_MAX < 13 << 20);

@@ -330,6 +330,12 @@ impl Writer {
     }
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.outlet.end_taking();
+    }
+}
+
 /// Pause before a lane asks again for a page it did not get.
 const CATCH_UP_PAUSE: Duration = Duration::from_millis(500);
 

@@ -159,6 +159,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_ended_keeps_nobody_waiting() {
+        let flusher = Flusher::new(Duration::ZERO);
+        let room = room(&flusher);
+        let (quick, woken, gone) = (member(&room, 1), member(&room, 2), member(&room, 3));
+        gone.outlet().end_taking();
+        let mut run = Box::pin(flusher.run());
+        room.mark();
+        assert!(run.as_mut().now_or_never().is_none());
+        woken.outlet().end_taking();
+        assert_eq!(take(&quick), 1);
+        room.mark();
+        assert!(run.as_mut().now_or_never().is_none());
+        assert_eq!(take(&quick), 1, "with no time gone by");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_writer_that_never_looks_keeps_others_waiting_for_a_moment_only() {
         let flusher = Flusher::new(Duration::ZERO);
         let room = room(&flusher);

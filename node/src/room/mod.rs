@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chat_protocol::client::Start;
@@ -38,7 +38,6 @@ use presence_tail::PresenceTail;
 /// A room on this node.
 #[derive(Debug)]
 pub struct Room {
-    me: Weak<Self>,
     name: RoomName,
     flusher: Arc<Flusher>,
     /// The flusher knows that there is something new.
@@ -135,8 +134,7 @@ impl Room {
         stop: CancellationToken,
     ) -> (Arc<Self>, mpsc::Receiver<Block>) {
         let (hints, receiver) = mpsc::channel(HINTS_LEN_MAX);
-        let room = Arc::new_cyclic(|me| Self {
-            me: Weak::clone(me),
+        let room = Self {
             name,
             flusher,
             is_marked: AtomicBool::new(false),
@@ -156,8 +154,8 @@ impl Room {
             loaded: CancellationToken::new(),
             stop,
             ended: CancellationToken::new(),
-        });
-        (room, receiver)
+        };
+        (Arc::new(room), receiver)
     }
 
     /// Its name.
@@ -337,7 +335,7 @@ impl Room {
     }
 
     /// Tells the members who came and went since the last time. `members` is how many are there.
-    pub fn flush_presence(&self, members: usize) {
+    pub fn flush_presence(self: &Arc<Self>, members: usize) {
         let is_new = self.state().presence.flush(members);
         if is_new {
             self.mark();
@@ -363,12 +361,9 @@ impl Room {
     }
 
     /// There is something new: the members' writers are woken with the next flush.
-    fn mark(&self) {
-        if self.is_marked.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        if let Some(room) = self.me.upgrade() {
-            self.flusher.mark(room);
+    fn mark(self: &Arc<Self>) {
+        if !self.is_marked.swap(true, Ordering::AcqRel) {
+            self.flusher.mark(Arc::clone(self));
         }
     }
 
@@ -436,6 +431,8 @@ const HINTS_LEN_MAX: usize = 256;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::outlet::Outlet;
 
@@ -450,7 +447,7 @@ mod tests {
     fn a_room_closes_only_when_nobody_is_there() {
         let (room, _hints) = Room::new(
             "lobby".parse().unwrap(),
-            Flusher::new(std::time::Duration::ZERO),
+            Flusher::new(Duration::ZERO),
             CancellationToken::new(),
         );
         room.state().log = Some(Log::new(
@@ -476,7 +473,7 @@ mod tests {
     fn a_cursor_outside_the_tail_is_asked_of_the_log() {
         let (room, _hints) = Room::new(
             "lobby".parse().unwrap(),
-            Flusher::new(std::time::Duration::ZERO),
+            Flusher::new(Duration::ZERO),
             CancellationToken::new(),
         );
         room.state().log = Some(Log::new(

@@ -39,7 +39,7 @@ impl Room {
     }
 
     /// Subscribes and reads the tail, however long the backplane takes.
-    async fn load(&self, backplane: &dyn Backplane) {
+    async fn load(self: &Arc<Self>, backplane: &dyn Backplane) {
         let page = persist(|| async {
             backplane.subscribe(&self.name).await?;
             backplane.read_last(&self.name, LOAD_ENTRIES).await
@@ -50,7 +50,7 @@ impl Room {
         self.loaded.cancel();
     }
 
-    async fn follow(&self, backplane: &dyn Backplane, mut hints: mpsc::Receiver<Block>) {
+    async fn follow(self: &Arc<Self>, backplane: &dyn Backplane, mut hints: mpsc::Receiver<Block>) {
         loop {
             tokio::select! {
                 // Cancel safe, both.
@@ -63,7 +63,7 @@ impl Room {
         }
     }
 
-    async fn on_block(&self, backplane: &dyn Backplane, block: Block) {
+    async fn on_block(self: &Arc<Self>, backplane: &dyn Backplane, block: Block) {
         match follow::on_block(self.head(), &block) {
             Step::Deliver => self.deliver(block),
             Step::Ignore => {}
@@ -72,7 +72,7 @@ impl Room {
     }
 
     /// Reads the log on from the tail's head until there is no more.
-    async fn read_log(&self, backplane: &dyn Backplane) {
+    async fn read_log(self: &Arc<Self>, backplane: &dyn Backplane) {
         loop {
             let after = self.head();
             let page = persist(|| backplane.read(&self.name, after, PAGE_ENTRIES)).await;
@@ -102,14 +102,14 @@ impl Room {
         }
     }
 
-    fn deliver_page(&self, page: Page) {
+    fn deliver_page(self: &Arc<Self>, page: Page) {
         for block in page.blocks {
             self.deliver(block);
         }
     }
 
     /// Adds a block to the tail, cut to what is new, and wakes the members.
-    fn deliver(&self, block: Block) {
+    fn deliver(self: &Arc<Self>, block: Block) {
         let head = self.head();
         let block = if block.epoch == head.epoch {
             block.after(head.seq)
