@@ -1,15 +1,16 @@
 //! When a room's members hear of what is new: at once while the node is idle, together while it is
 //! busy.
 //!
-//! An append costs the node one mark of its room, whatever the number of members. The flusher wakes
-//! the writers of all marked rooms in one go, waits until each of them has looked, and while that
-//! takes long it lingers as long again before the next go: what is appended meanwhile leaves in the
-//! same packets, for a fraction of the work. A node that has nothing else to do never lingers.
+//! An append costs the node one mark of its room, whatever the number of members. A mark that finds no
+//! flush under way wakes the room's writers there and then. While one is under way, rooms are only
+//! marked; the next flush begins when each writer of the last has looked, and after lingering as long
+//! again as that took: what is appended meanwhile leaves in the same packets, for a fraction of the
+//! work. A node that has nothing else to do never lingers.
 //!
 //! Owns no entry and no cursor: a writer that is woken late reads on from where it stood. Called by
 //! rooms; run once, by the hub.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
@@ -20,9 +21,28 @@ use super::Room;
 /// Wakes the writers of rooms with something new.
 #[derive(Debug)]
 pub struct Flusher {
-    marked: Mutex<Vec<Arc<Room>>>,
-    filled: Notify,
+    state: Mutex<State>,
+    /// There is a flush to see to its end.
+    begun: Notify,
     linger_max: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Rooms for the next flush. Each is here once, which bounds them.
+    marked: Vec<Arc<Room>>,
+    /// A flush is under way: whoever marks a room leaves it to the next.
+    is_busy: bool,
+    /// The one under way, until [`Flusher::run`] takes it.
+    begun: Option<Begun>,
+}
+
+/// A flush whose writers have been woken.
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    /// Closed when the last of them has looked; never sent to.
+    looked: oneshot::Receiver<()>,
 }
 
 /// Held for every writer that one flush has woken, until that writer has looked.
@@ -36,60 +56,74 @@ impl Flusher {
     #[must_use]
     pub fn new(linger_max: Duration) -> Arc<Self> {
         Arc::new(Self {
-            marked: Mutex::default(),
-            filled: Notify::new(),
+            state: Mutex::default(),
+            begun: Notify::new(),
             linger_max,
         })
     }
 
-    /// A room has something new. Each room marks itself once until it is flushed, which bounds what
-    /// is kept here.
+    /// A room has something new. Each room marks itself once until it is flushed.
     pub(super) fn mark(&self, room: Arc<Room>) {
-        self.marked().push(room);
-        self.filled.notify_one();
+        let mut state = self.state();
+        state.marked.push(room);
+        if !std::mem::replace(&mut state.is_busy, true) {
+            self.flush(state);
+        }
     }
 
-    /// Flushes for ever. Cancel safe: what is marked stays marked.
+    /// Sees every flush to its end and begins the next, for ever. Cancel safe: what is marked stays
+    /// marked, and a flush that was waited for is not waited for again.
     pub async fn run(&self) {
         loop {
-            self.filled.notified().await;
-            let begun = Instant::now();
-            if self.flush().await {
-                let worked = begun.elapsed().min(self.linger_max);
-                if worked >= LINGER_MIN {
-                    time::sleep(worked).await;
-                }
+            let begun = self.state().begun.take();
+            if let Some(begun) = begun {
+                self.see_to_its_end(begun).await;
+            }
+            self.flush(self.state());
+            self.begun.notified().await;
+        }
+    }
+
+    async fn see_to_its_end(&self, Begun { at, looked }: Begun) {
+        let _ = time::timeout(LOOK_MAX, looked).await;
+        let worked = at.elapsed().min(self.linger_max);
+        if worked >= LINGER_MIN {
+            time::sleep(worked).await;
+        }
+    }
+
+    /// Wakes whoever has something new, or notes that the next mark is to do it.
+    fn flush<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        while !state.marked.is_empty() {
+            let rooms = std::mem::take(&mut state.marked);
+            drop(state);
+            let at = Instant::now();
+            let (open, looked) = oneshot::channel();
+            let flush = Flush {
+                _open: Arc::new(open),
+            };
+            let woken: usize = rooms.iter().map(|room| room.flush(&flush)).sum();
+            state = self.state();
+            if woken > 0 {
+                state.begun = Some(Begun { at, looked });
+                self.begun.notify_one();
+                return;
             }
         }
+        state.is_busy = false;
     }
 
-    /// Wakes whoever has something new, and returns when they have looked; whether there was
-    /// anybody.
-    async fn flush(&self) -> bool {
-        let (open, looked) = oneshot::channel();
-        let flush = Flush {
-            _open: Arc::new(open),
-        };
-        let rooms = std::mem::take(&mut *self.marked());
-        let woken: usize = rooms.iter().map(|room| room.flush(&flush)).sum();
-        drop((rooms, flush));
-        if woken > 0 {
-            // Closed when the last of them let go; never sent to.
-            let _ = time::timeout(LOOK_MAX, looked).await;
-        }
-        woken > 0
-    }
-
-    fn marked(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Room>>> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // No code that can panic runs under this lock.
-        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Shorter than this is not worth a timer, which tells milliseconds apart.
 const LINGER_MIN: Duration = Duration::from_millis(1);
 
-/// Writers are waited for this long at most: a connection that is just ending may not look.
+/// Writers are waited for this long at most. One that has ended is not waited for at all, so nothing
+/// but a node that cannot keep up comes near this.
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
@@ -137,8 +171,8 @@ mod tests {
         let (quick, slow) = (member(&room, 1), member(&room, 2));
         let mut run = Box::pin(flusher.run());
         room.mark();
+        assert_eq!(take(&quick), 1, "woken at once, by no other task");
         assert!(run.as_mut().now_or_never().is_none());
-        assert_eq!(take(&quick), 1, "woken at once");
 
         // The slow one has not looked: nobody is woken again.
         room.mark();
@@ -156,6 +190,21 @@ mod tests {
         time::advance(Duration::from_millis(3)).await;
         assert!(run.as_mut().now_or_never().is_none());
         assert_eq!((take(&quick), take(&slow)), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_was_cancelled_is_gone_on_with() {
+        let flusher = Flusher::new(LINGER);
+        let room = room(&flusher);
+        let (quick, _slow) = (member(&room, 1), member(&room, 2));
+        room.mark();
+        assert_eq!(take(&quick), 1);
+        // It waits for the slow one, and then no more.
+        assert!(flusher.run().now_or_never().is_none());
+        room.mark();
+        assert_eq!(take(&quick), 0);
+        assert!(flusher.run().now_or_never().is_none());
+        assert_eq!(take(&quick), 1);
     }
 
     #[tokio::test(start_paused = true)]
