@@ -12,12 +12,12 @@ use std::time::Duration;
 use chat_protocol::CloseCode;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    AckFrequencyConfig, Endpoint, EndpointConfig, Incoming, MtuDiscoveryConfig, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    AckFrequencyConfig, Connecting, Endpoint, EndpointConfig, Incoming, MtuDiscoveryConfig,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time;
+use tokio::{task, time};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, field, info, info_span, warn};
 
@@ -139,6 +139,9 @@ impl Door {
         while let Some(incoming) = endpoint.accept().await {
             next_id += 1;
             self.on_incoming(incoming, ConnectionId(next_id));
+            // Everybody else has a turn before the next one: a storm of clients then costs those who
+            // are here the time of one handshake, and not of all that wait.
+            task::yield_now().await;
         }
     }
 
@@ -161,12 +164,17 @@ impl Door {
         }
         match Arc::clone(&self.free).try_acquire_owned() {
             Ok(place) => {
-                self.handshakes.fetch_add(1, Ordering::Relaxed);
                 let peer = incoming.remote_address();
+                // The most expensive step of a handshake.
+                let Ok(connecting) = incoming.accept() else {
+                    debug!(%peer, "the handshake failed");
+                    return;
+                };
+                self.handshakes.fetch_add(1, Ordering::Relaxed);
                 let span = info_span!("connection", id = id.0, %peer, session = field::Empty);
                 let door = Arc::clone(self);
                 self.tasks
-                    .spawn(door.serve(incoming, id, place).instrument(span));
+                    .spawn(door.serve(connecting, id, place).instrument(span));
             }
             Err(_) => {
                 warn!(peer = %incoming.remote_address(), "as many connections as may be");
@@ -177,19 +185,18 @@ impl Door {
 
     async fn serve(
         self: Arc<Self>,
-        incoming: Incoming,
+        connecting: Connecting,
         id: ConnectionId,
         place: OwnedSemaphorePermit,
     ) {
-        let handshake = async { incoming.accept().ok()?.await.ok() };
-        let connection = time::timeout(HANDSHAKE_MAX, handshake).await;
+        let connection = time::timeout(HANDSHAKE_MAX, connecting).await;
         self.handshakes.fetch_sub(1, Ordering::Relaxed);
         match connection {
-            Ok(Some(connection)) => {
+            Ok(Ok(connection)) => {
                 let (hub, tasks) = (Arc::clone(&self.hub), self.tasks.clone());
                 connection::serve(connection, id, hub, tasks).await;
             }
-            Ok(None) => debug!("the handshake failed"),
+            Ok(Err(error)) => debug!(%error, "the handshake failed"),
             Err(_) => debug!("the handshake took too long"),
         }
         drop(place);
