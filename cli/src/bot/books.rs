@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::conclude::LAG_MAX_US;
 use super::files::Files;
-use super::meter::{Measures, Timeline, Times, nothing_measured};
+use super::meter::{Measures, Sums, Timeline, Times, nothing_measured};
 use super::progress::{Phase, Progress, TargetProgress};
 use super::report::{Interval, Quic, Summary};
 use super::site::{Seat, Site};
@@ -36,6 +36,8 @@ pub struct AtEnd {
     pub rtts: Vec<Summary>,
     /// Clients by target.
     pub open: Vec<u64>,
+    /// What was counted by then.
+    pub sums: Sums,
 }
 
 impl Books {
@@ -124,6 +126,7 @@ impl Books {
                 .map(|target| self.rtts(target).summary())
                 .collect(),
             open: targets.map(|target| self.site.open_at(target)).collect(),
+            sums: self.measures.sums(),
         }
     }
 

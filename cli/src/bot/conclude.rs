@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_client::ledger::Verdict as Judged;
 
 use super::args::BotArgs;
-use super::meter::{Measures, Timeline};
+use super::meter::{Measures, Sums, Timeline};
 use super::plan::Plan;
 use super::report::{
     Connections, Ended, Generator, Latency, Quic, Rate, Report, Run, Service, Summary, Target,
@@ -28,6 +28,8 @@ pub struct Findings {
     pub rtts: Vec<Summary>,
     /// Clients by target, at the end of the load.
     pub open: Vec<u64>,
+    /// What was counted by the end of the load.
+    pub loaded: Sums,
     /// Names of the nodes by target.
     pub nodes: Vec<String>,
     /// Deliveries after the drain time.
@@ -65,6 +67,20 @@ pub struct Asked<'a> {
     pub command: String,
 }
 
+/// What a second had on average while messages were due. What came after is not part of it: a cluster
+/// that falls behind would look as if it kept up.
+fn rate(found: &Findings, clients: usize) -> Rate {
+    let load_s = found.load.as_secs_f64().max(0.001);
+    let per_s = |count: u64| count as f64 / load_s;
+    Rate {
+        planned_per_s: per_s(found.planned),
+        sent_per_s: per_s(found.loaded.sent),
+        acked_per_s: per_s(found.loaded.acked),
+        delivered_per_s: per_s(found.loaded.delivered),
+        connected_per_s: clients as f64 / found.connect.as_secs_f64().max(0.001),
+    }
+}
+
 /// The report.
 #[must_use]
 pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings) -> Report {
@@ -72,7 +88,7 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
     let counts = found.verdict.counts;
     let sums = found.measures.sums();
     let load_s = found.load.as_secs_f64().max(0.001);
-    let per_s = |count: u64| count as f64 / load_s;
+    let rate = rate(&found, plan.clients.len());
     let (verdict, mut reasons) = judge(&found);
     if counts.unjudged > 0 {
         reasons.push(format!(
@@ -136,13 +152,7 @@ pub fn report(asked: Asked<'_>, plan: &Plan, targets: &[String], found: Findings
         late: found.late,
         gaps: counts.gaps,
         violations: found.verdict.violations,
-        rate: Rate {
-            planned_per_s: per_s(found.planned),
-            sent_per_s: per_s(sums.sent),
-            acked_per_s: per_s(sums.acked),
-            delivered_per_s: per_s(sums.delivered),
-            connected_per_s: plan.clients.len() as f64 / found.connect.as_secs_f64().max(0.001),
-        },
+        rate,
         latency_us: Latency {
             connect: found.measures.connect.summary(),
             ack: found.measures.ack().summary(),
@@ -262,6 +272,7 @@ mod tests {
             quic: Quic::default(),
             rtts: vec![],
             open: vec![],
+            loaded: Sums::default(),
             nodes: vec![],
             absent: 0,
             is_cut: false,
@@ -284,6 +295,27 @@ mod tests {
             lost: expected - delivered,
             ..Counts::default()
         }
+    }
+
+    #[test]
+    fn what_came_in_the_drain_is_no_part_of_the_rates() {
+        let mut found = found(delivered(10, 10));
+        found.load = Duration::from_secs(2);
+        found.planned = 100;
+        found.loaded = Sums {
+            sent: 100,
+            acked: 60,
+            delivered: 120,
+            ..Sums::default()
+        };
+        // In the end all were acked.
+        found.measures.targets[0].sent = 100;
+        found.measures.targets[0].acked = 100;
+        found.measures.targets[0].delivered = 200;
+        let rate = rate(&found, 4);
+        let measured = [rate.planned_per_s, rate.sent_per_s, rate.acked_per_s];
+        assert_eq!(measured, [50.0, 50.0, 30.0]);
+        assert_eq!(rate.delivered_per_s, 60.0);
     }
 
     #[test]

@@ -85,7 +85,13 @@ impl<'a> Run<'a> {
         let connected = self.site.now();
         let absent = self.absent();
         let cpu_before = system::cpu_time();
-        let AtEnd { quic, rtts, open } = self.load(connected + LEAD).await?;
+        let at_end = self.load(connected + LEAD).await?;
+        let AtEnd {
+            quic,
+            rtts,
+            open,
+            sums: loaded_sums,
+        } = at_end;
         let loaded = self.site.now();
         let cpu = system::cpu_time().saturating_sub(cpu_before);
         let planned = self.books.planned();
@@ -103,6 +109,7 @@ impl<'a> Run<'a> {
             quic,
             rtts,
             open,
+            loaded: loaded_sums,
             absent,
             late: drained.late,
             is_cut: drained.is_cut,
