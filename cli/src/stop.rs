@@ -9,8 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bot::view;
 use crate::exit::Exit;
+use crate::screen;
 
 /// Whether the program was asked to end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ impl Stop {
                 };
                 if asked.token.is_cancelled() {
                     // Nothing is dropped on this way out.
-                    view::give_back();
+                    screen::give_back();
                     process::exit(asked.exit().code().into());
                 }
                 asked.is_terminate.store(is_terminate, Ordering::Relaxed);

@@ -27,19 +27,17 @@ use tokio::sync::mpsc;
 
 use crate::bot::progress::{Phase, Progress};
 use crate::palette::Palette;
-use screen::{GivenBack, Grip, Screen};
+use crate::screen::{self, GivenBack, Grip, Manners, Screen};
 use slot::Slot;
 
 mod cell;
 mod line;
 mod number;
 mod page;
-mod screen;
 mod slot;
 
 pub use line::line;
 pub use page::{Look, draw};
-pub use screen::give_back;
 
 /// What the user wants of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,7 +79,7 @@ impl View {
         let hangup = signal(SignalKind::hangup())?;
         let (keys, receiver) = mpsc::channel(KEYS_LEN_MAX);
         let slot = Arc::new(Slot::default());
-        let (screen, given_back) = Screen::take(tty)?;
+        let (screen, given_back) = Screen::take(tty, MANNERS)?;
         let keyboard = {
             let (screen, slot, keys) = (screen.try_clone()?, slot.clone(), keys.clone());
             spawn("keyboard", move || listen(&screen, &slot, &keys))?
@@ -288,6 +286,14 @@ fn typed(bytes: &[u8]) -> Vec<Typed> {
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(run)
 }
+
+/// Ctrl-C ends a view as it ends every other mode.
+const MANNERS: Manners = Manners {
+    takes_interrupt: false,
+    has_cursor: false,
+    marks_paste: false,
+    takes_mouse: false,
+};
 
 /// Key presses that nobody took yet.
 const KEYS_LEN_MAX: usize = 16;

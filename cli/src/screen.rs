@@ -4,8 +4,8 @@
 //! the view when it ends, a panic, or the second signal ([`give_back`]). After that nothing is
 //! drawn.
 //!
-//! Ctrl-C stays a signal, so that a view ends as every other mode does. Ctrl-Z becomes a key, since
-//! the terminal has to be given back before the process stops.
+//! Ctrl-Z becomes a key, since the terminal has to be given back before the process stops. Whether
+//! Ctrl-C stays a signal is one of the [`Manners`] a view chooses, like its cursor and its mouse.
 //!
 //! Invariant: a lock that a slow terminal can hold for long is only ever *tried* on the way out.
 
@@ -24,13 +24,43 @@ use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termi
 /// The terminal of this process, open for reading and writing. Reads and writes of it wait on no
 /// lock of the standard streams.
 #[derive(Debug)]
-pub(super) struct Screen {
+pub struct Screen {
     tty: File,
+}
+
+/// How a view uses the terminal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Manners {
+    /// Ctrl-C is a key like others; otherwise it is the signal.
+    pub takes_interrupt: bool,
+    /// There is a cursor, which the view puts where it is wanted.
+    pub has_cursor: bool,
+    /// What is pasted comes marked as such.
+    pub marks_paste: bool,
+    /// Clicks and the wheel come as keys do. The terminal's own selection needs Shift then.
+    pub takes_mouse: bool,
+}
+
+impl Manners {
+    /// The codes that a terminal needs for them.
+    fn codes(self) -> String {
+        let mut codes = ENTER.to_owned();
+        for (is_wanted, code) in [
+            (!self.has_cursor, HIDE_CURSOR),
+            (self.marks_paste, MARK_PASTE),
+            (self.takes_mouse, MOUSE_ON),
+        ] {
+            if is_wanted {
+                codes.push_str(code);
+            }
+        }
+        codes
+    }
 }
 
 /// What became of the screen since the last look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Grip {
+pub enum Grip {
     /// It is ours, as it was.
     Held,
     /// It is ours again, and empty.
@@ -46,7 +76,7 @@ impl Screen {
     ///
     /// # Errors
     /// When it is none, when the process is in the background, or when another view has one.
-    pub(super) fn take(tty: File) -> io::Result<(Self, GivenBack)> {
+    pub fn take(tty: File, manners: Manners) -> io::Result<(Self, GivenBack)> {
         if !is_foreground(&tty) {
             return Err(io::Error::other("the process is in the background"));
         }
@@ -59,30 +89,31 @@ impl Screen {
         *state = Some(State {
             before: before.clone(),
             tty: screen.tty.try_clone()?,
+            manners,
             is_away: false,
         });
         drop(state);
         let given_back = GivenBack(());
         restore_on_panic();
-        screen.enter(&before)?;
+        screen.enter(&before, manners)?;
         Ok((screen, given_back))
     }
 
     /// Another handle.
-    pub(super) fn try_clone(&self) -> io::Result<Self> {
+    pub fn try_clone(&self) -> io::Result<Self> {
         Ok(Self {
             tty: self.tty.try_clone()?,
         })
     }
 
     /// Columns and rows.
-    pub(super) fn size(&self) -> io::Result<(u16, u16)> {
+    pub fn size(&self) -> io::Result<(u16, u16)> {
         let size = termios::tcgetwinsize(&self.tty)?;
         Ok((size.ws_col, size.ws_row))
     }
 
     /// Looks whether the screen is still ours, and takes it again when it can be.
-    pub(super) fn grip(&self) -> io::Result<Grip> {
+    pub fn grip(&self) -> io::Result<Grip> {
         let mut state = lock_state();
         let Some(state) = state.as_mut() else {
             return Ok(Grip::Lost);
@@ -98,7 +129,7 @@ impl Screen {
         if is_raw && !state.is_away {
             return Ok(Grip::Held);
         }
-        self.enter(&state.before)?;
+        self.enter(&state.before, state.manners)?;
         state.is_away = false;
         Ok(Grip::Anew)
     }
@@ -108,7 +139,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal has gone.
-    pub(super) fn read(&self, time: Duration, bytes: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&self, time: Duration, bytes: &mut [u8]) -> io::Result<usize> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
         let mut fds = [PollFd::new(&self.tty, PollFlags::IN)];
@@ -137,7 +168,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal has gone.
-    pub(super) fn write(&self, frame: &[u8]) -> io::Result<()> {
+    pub fn write(&self, frame: &[u8]) -> io::Result<()> {
         let _frame = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
         if is_held() {
             (&self.tty).write_all(frame)?;
@@ -147,7 +178,7 @@ impl Screen {
 
     /// Stops the process as Ctrl-Z does, with the terminal given back for that time. Returns when
     /// it goes on.
-    pub(super) fn suspend(&self) {
+    pub fn suspend(&self) {
         // No frame comes after the first screen is back; nor does the view take the terminal back
         // before the process has stopped, since the state stays locked.
         let Some(_frame) = try_lock_for(&WRITING, FRAME_TIME_MAX) else {
@@ -165,16 +196,61 @@ impl Screen {
         thread::sleep(STOPPING);
     }
 
-    fn enter(&self, before: &Termios) -> io::Result<()> {
+    /// Lends the terminal to another program for as long as `work` takes. Nothing is drawn and no
+    /// key is read meanwhile; [`grip`](Self::grip) takes it back after that.
+    ///
+    /// # Errors
+    /// When the terminal is not ours to lend.
+    pub fn lend<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
+        let frame = try_lock_for(&WRITING, FRAME_TIME_MAX)
+            .ok_or_else(|| io::Error::other("the terminal is stuck"))?;
+        {
+            let mut state = lock_state();
+            let state = state
+                .as_mut()
+                .filter(|state| !state.is_away)
+                .ok_or_else(|| io::Error::other("the terminal is not ours"))?;
+            state.is_away = true;
+            leave(&self.tty, &state.before);
+        }
+        drop(frame);
+        Ok(work())
+    }
+
+    /// Changes how the terminal is used from now on.
+    ///
+    /// # Errors
+    /// When the terminal has gone.
+    pub fn change_manners(&self, manners: Manners) -> io::Result<()> {
+        let _frame = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock_state();
+        let Some(state) = state.as_mut() else {
+            return Ok(());
+        };
+        state.manners = manners;
+        if !state.is_away {
+            let codes = if manners.takes_mouse {
+                MOUSE_ON
+            } else {
+                MOUSE_OFF
+            };
+            (&self.tty).write_all(codes.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn enter(&self, before: &Termios, manners: Manners) -> io::Result<()> {
         let mut raw = before.clone();
         raw.make_raw();
-        raw.local_modes |= LocalModes::ISIG;
+        if !manners.takes_interrupt {
+            raw.local_modes |= LocalModes::ISIG;
+        }
         for index in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
             raw.special_codes[index] = DISABLED;
         }
         // Keys typed before the view was there are not meant for it.
         termios::tcsetattr(&self.tty, OptionalActions::Flush, &raw)?;
-        (&self.tty).write_all(ENTER.as_bytes())
+        (&self.tty).write_all(manners.codes().as_bytes())
     }
 }
 
@@ -198,7 +274,7 @@ pub fn give_back() {
 
 /// Gives the terminal back when it is dropped.
 #[derive(Debug)]
-pub(super) struct GivenBack(());
+pub struct GivenBack(());
 
 impl Drop for GivenBack {
     fn drop(&mut self) {
@@ -211,6 +287,7 @@ impl Drop for GivenBack {
 struct State {
     before: Termios,
     tty: File,
+    manners: Manners,
     is_away: bool,
 }
 
@@ -224,7 +301,7 @@ fn leave(mut tty: &File, before: &Termios) {
 ///
 /// # Errors
 /// When standard error is none, or it cannot be opened.
-pub(super) fn of_stderr() -> io::Result<File> {
+pub fn of_stderr() -> io::Result<File> {
     let stderr = io::stderr();
     if !stderr.is_terminal() {
         return Err(io::Error::other("standard error is no terminal"));
@@ -291,7 +368,13 @@ const FRAME_TIME_MAX: Duration = Duration::from_millis(500);
 const STOPPING: Duration = Duration::from_millis(50);
 /// No key: `_POSIX_VDISABLE`.
 const DISABLED: u8 = 0;
-/// The other screen, without a cursor.
-const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l\u{1b}[2J";
-/// No style, the cursor, the first screen.
-const LEAVE: &str = "\u{1b}[0m\u{1b}[?25h\u{1b}[?1049l";
+/// The other screen, empty.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[2J";
+const HIDE_CURSOR: &str = "\u{1b}[?25l";
+/// Bracketed paste.
+const MARK_PASTE: &str = "\u{1b}[?2004h";
+/// Buttons and the wheel, with numbers of any size.
+const MOUSE_ON: &str = "\u{1b}[?1000h\u{1b}[?1006h";
+const MOUSE_OFF: &str = "\u{1b}[?1006l\u{1b}[?1000l";
+/// Nothing of what a view may have asked for, no style, the cursor, the first screen.
+const LEAVE: &str = "\u{1b}[0m\u{1b}[?2004l\u{1b}[?1006l\u{1b}[?1000l\u{1b}[?25h\u{1b}[?1049l";
