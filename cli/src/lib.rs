@@ -3,6 +3,7 @@
 pub mod app;
 pub mod args;
 pub mod bot;
+pub mod canvas;
 pub mod clean;
 pub mod command;
 pub mod connect;

@@ -91,6 +91,7 @@ impl Screen {
             tty: screen.tty.try_clone()?,
             manners,
             is_away: false,
+            is_lent: false,
         });
         drop(state);
         let given_back = GivenBack(());
@@ -118,7 +119,7 @@ impl Screen {
         let Some(state) = state.as_mut() else {
             return Ok(Grip::Lost);
         };
-        if !is_foreground(&self.tty) {
+        if state.is_lent || !is_foreground(&self.tty) {
             state.is_away = true;
             return Ok(Grip::Away);
         }
@@ -153,7 +154,7 @@ impl Screen {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         // A read in the background would stop the process.
-        if !is_foreground(&self.tty) || !is_held() {
+        if !self.is_ours() {
             return Ok(0);
         }
         match rustix::io::read(&self.tty, bytes) {
@@ -196,25 +197,30 @@ impl Screen {
         thread::sleep(STOPPING);
     }
 
-    /// Lends the terminal to another program for as long as `work` takes. Nothing is drawn and no
-    /// key is read meanwhile; [`grip`](Self::grip) takes it back after that.
+    /// Lends the terminal to another program until the answer is dropped. Nothing is drawn and no
+    /// key is to be read meanwhile; [`grip`](Self::grip) takes it back after that.
     ///
     /// # Errors
     /// When the terminal is not ours to lend.
-    pub fn lend<T>(&self, work: impl FnOnce() -> T) -> io::Result<T> {
-        let frame = try_lock_for(&WRITING, FRAME_TIME_MAX)
+    pub fn lend(&self) -> io::Result<Lent> {
+        let _frame = try_lock_for(&WRITING, FRAME_TIME_MAX)
             .ok_or_else(|| io::Error::other("the terminal is stuck"))?;
-        {
-            let mut state = lock_state();
-            let state = state
-                .as_mut()
-                .filter(|state| !state.is_away)
-                .ok_or_else(|| io::Error::other("the terminal is not ours"))?;
-            state.is_away = true;
-            leave(&self.tty, &state.before);
-        }
-        drop(frame);
-        Ok(work())
+        let mut state = lock_state();
+        let state = state
+            .as_mut()
+            .filter(|state| !state.is_away)
+            .ok_or_else(|| io::Error::other("the terminal is not ours"))?;
+        state.is_away = true;
+        state.is_lent = true;
+        leave(&self.tty, &state.before);
+        Ok(Lent(()))
+    }
+
+    /// Whether keys are meant for this process now. A read at another time would stop it, or take
+    /// them from another program.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        is_foreground(&self.tty) && is_held()
     }
 
     /// Changes how the terminal is used from now on.
@@ -282,6 +288,18 @@ impl Drop for GivenBack {
     }
 }
 
+/// The terminal is somebody else's until this is dropped.
+#[derive(Debug)]
+pub struct Lent(());
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(state) = lock_state().as_mut() {
+            state.is_lent = false;
+        }
+    }
+}
+
 /// What has to be given back.
 #[derive(Debug)]
 struct State {
@@ -289,6 +307,7 @@ struct State {
     tty: File,
     manners: Manners,
     is_away: bool,
+    is_lent: bool,
 }
 
 fn leave(mut tty: &File, before: &Termios) {

@@ -8,24 +8,19 @@
 //! is newer replaces what was not shown yet. The terminal is given back on every way out. A
 //! terminal that goes away ends the view, not the run.
 
-use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Write};
-use std::mem;
-use std::rc::Rc;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc as std_mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::bot::progress::{Phase, Progress};
+use crate::canvas::Canvas;
 use crate::palette::Palette;
 use crate::screen::{self, GivenBack, Grip, Manners, Screen};
 use slot::Slot;
@@ -189,55 +184,13 @@ fn paint(screen: &Screen, slot: &Slot, palette: Palette) -> io::Result<()> {
                         palette,
                         phase_began: phase_began.1,
                     };
-                    screen.write(&canvas.bytes_of(&shown, &look)?)?;
+                    screen.write(&canvas.draw(|frame| draw(frame, &shown, &look))?)?;
                 }
             }
         }
         if taken.is_closed || slot.wait_closed(FRAME_INTERVAL_MIN) {
             return Ok(());
         }
-    }
-}
-
-/// Makes the bytes that turn the last page into the next one.
-#[derive(Debug)]
-struct Canvas {
-    terminal: Terminal<CrosstermBackend<Ink>>,
-    ink: Ink,
-}
-
-impl Canvas {
-    /// An empty one, of so many columns and rows.
-    fn new((columns, rows): (u16, u16)) -> io::Result<Self> {
-        let ink = Ink::default();
-        ink.0.borrow_mut().extend_from_slice(CLEAR);
-        let terminal = Terminal::with_options(
-            CrosstermBackend::new(ink.clone()),
-            TerminalOptions {
-                // With another one it would ask the terminal for its size and its cursor.
-                viewport: Viewport::Fixed(Rect::new(0, 0, columns, rows)),
-            },
-        )?;
-        Ok(Self { terminal, ink })
-    }
-
-    fn bytes_of(&mut self, progress: &Progress, look: &Look) -> io::Result<Vec<u8>> {
-        self.terminal.draw(|frame| draw(frame, progress, look))?;
-        Ok(mem::take(&mut *self.ink.0.borrow_mut()))
-    }
-}
-
-/// Bytes on their way from the terminal's library to [`Screen::write`].
-#[derive(Clone, Debug, Default)]
-struct Ink(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Ink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -307,8 +260,6 @@ const LAST_FRAME_TIME_MAX: Duration = Duration::from_secs(1);
 const KEYBOARD_INTERVAL: Duration = Duration::from_millis(100);
 const ESCAPE: u8 = 0x1b;
 const CTRL_Z: u8 = 0x1a;
-/// No style, an empty screen.
-const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
 
 #[cfg(test)]
 mod tests;

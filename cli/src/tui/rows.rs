@@ -1,0 +1,328 @@
+//! Entries as rows of the message pane. Pure.
+//!
+//! Invariants, which make notices and other people's lines impossible to imitate:
+//! * a text stands to the right of the name of who wrote it, in every row of it;
+//! * only the server has `***` where names stand, only this program `--`; neither can be a name;
+//! * every text of others goes through [`cells`] here.
+
+use chat_protocol::Content;
+use jiff::{Timestamp, civil};
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::cells;
+use super::options::Options;
+use super::room::{Entry, Pending, PendingState, Room};
+use super::theme::{Role, Sign, Theme};
+use super::timeline::{Crowd, Item, Kind, Said, Tone};
+use crate::operation;
+use crate::wrap;
+
+/// What rows are drawn on.
+#[derive(Clone, Copy, Debug)]
+pub struct Paper<'a> {
+    /// How wide it is.
+    pub columns: usize,
+    /// How it looks.
+    pub options: &'a Options,
+    /// What this user is called.
+    pub me: &'a str,
+    /// The entry that is chosen.
+    pub chosen: Option<i64>,
+}
+
+/// The rows of the entry at an index, with what stands above it: the day, and the read marker.
+#[must_use]
+pub fn of(room: &Room, index: i64, paper: &Paper<'_>) -> Vec<Line<'static>> {
+    let Some(entry) = room.entry(index) else {
+        return vec![];
+    };
+    let before = room.entry(index - 1).map(at_ms);
+    let at_ms = at_ms(entry);
+    let day = paper.day(at_ms);
+    let mut rows = vec![];
+    if day.is_some() && before.is_none_or(|before| paper.day(before) != day) {
+        let day = day.map(|day| day.strftime("%a %-d %b %Y").to_string());
+        rows.push(paper.rule(&day.unwrap_or_default(), Role::Dim));
+    }
+    if room.marker == Some(index) {
+        rows.push(paper.rule("new", Role::Error));
+    }
+    let time = paper.time(at_ms);
+    let is_repeated = before.is_some_and(|before| paper.time(before) == time) && rows.is_empty();
+    let time = if is_repeated { String::new() } else { time };
+    let body = match entry {
+        Entry::Item(item) => of_item(room, item, &time, paper),
+        Entry::Pending(pending) => of_pending(pending, &time, paper),
+    };
+    let body = body.into_iter().map(|row| {
+        if paper.chosen == Some(index) {
+            row.style(paper.theme().style(Role::Chosen))
+        } else {
+            row
+        }
+    });
+    rows.extend(body);
+    rows
+}
+
+fn of_item(_room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line<'static>> {
+    let theme = paper.theme();
+    match &item.kind {
+        Kind::Said(said) => {
+            let head = Head::of_said(said, time, theme);
+            let style = theme.style(if said.mention {
+                Role::Bold
+            } else {
+                Role::Plain
+            });
+            let texts = match &said.content {
+                Content::Text(text) => cells::lines(text.as_str()),
+                Content::Action(text) => {
+                    let mut texts = cells::lines(text.as_str());
+                    let name = cells::line(said.author.name.as_str());
+                    texts[0] = format!("{name} {}", texts[0]);
+                    texts
+                }
+                Content::Opaque { content_type, body } => {
+                    vec![format!(
+                        "[content of type {content_type}, {} bytes: this version cannot show it]",
+                        body.len()
+                    )]
+                }
+            };
+            paper.body(&head, &texts, style)
+        }
+        Kind::Crowd(crowd) => {
+            let head = Head::plain(theme.sign(Sign::Came), time, theme.style(Role::Dim));
+            paper.body(&head, &[crowd_line(crowd, theme)], theme.style(Role::Dim))
+        }
+        Kind::Remark(tone, text) => {
+            let (name, role) = match tone {
+                Tone::Quiet => ("--", Role::Dim),
+                Tone::Error => ("--", Role::Error),
+                Tone::Notice => ("***", Role::Notice),
+                Tone::Warning => ("***", Role::Warning),
+            };
+            let style = theme.style(role);
+            paper.body(&Head::plain(name, time, style), &cells::lines(text), style)
+        }
+    }
+}
+
+fn of_pending(pending: &Pending, time: &str, paper: &Paper<'_>) -> Vec<Line<'static>> {
+    let theme = paper.theme();
+    let (mark, mark_role, role) = match &pending.state {
+        PendingState::Waiting => (theme.sign(Sign::Pending), Role::Dim, Role::Dim),
+        PendingState::Acked => (" ", Role::Plain, Role::Plain),
+        PendingState::Refused(_) => ("!", Role::Error, Role::Plain),
+        PendingState::Unknown => ("?", Role::Error, Role::Plain),
+    };
+    let mut texts = cells::lines(&pending.text);
+    let (name, is_action) = match pending.style {
+        operation::Style::Plain => (paper.me.to_owned(), false),
+        operation::Style::Action => {
+            texts[0] = format!("{} {}", paper.me, texts[0]);
+            ("*".to_owned(), true)
+        }
+    };
+    let head = Head {
+        mark: mark.to_owned(),
+        mark_style: theme.style(mark_role),
+        time: time.to_owned(),
+        name,
+        is_user: !is_action,
+        style: theme.style(Role::Bold),
+    };
+    let mut rows = paper.body(&head, &texts, theme.style(role));
+    let why = match &pending.state {
+        PendingState::Refused(why) => format!("not sent: {why} (Alt-r sends it again)"),
+        PendingState::Unknown => {
+            "it may or may not be in the log: look for it before you send it again".to_owned()
+        }
+        PendingState::Waiting | PendingState::Acked => return rows,
+    };
+    let head = Head::plain("", "", theme.style(Role::Error));
+    rows.extend(paper.body(&head, &[why], theme.style(Role::Error)));
+    rows
+}
+
+fn crowd_line(crowd: &Crowd, theme: Theme) -> String {
+    let list = |names: &[chat_protocol::UserName]| {
+        let names: Vec<String> = names
+            .iter()
+            .map(|name| cells::line(name.as_str()))
+            .collect();
+        names.join(", ")
+    };
+    let mut parts = vec![];
+    if !crowd.came.is_empty() {
+        parts.push(format!("{} came", list(&crowd.came)));
+    }
+    if !crowd.gone.is_empty() {
+        let gone = theme.sign(Sign::Gone);
+        parts.push(format!("{gone} {} left", list(&crowd.gone)));
+    }
+    for (from, to) in &crowd.renamed {
+        let (from, to) = (cells::line(from.as_str()), cells::line(to.as_str()));
+        parts.push(format!("{from} is now {to}"));
+    }
+    if crowd.more > 0 {
+        parts.push(format!("{} more came or left", crowd.more));
+    }
+    parts.join("  ")
+}
+
+/// What stands to the left of a text.
+struct Head {
+    mark: String,
+    mark_style: Style,
+    time: String,
+    name: String,
+    /// Whether the name is somebody's, and not a sign.
+    is_user: bool,
+    style: Style,
+}
+
+impl Head {
+    fn plain(name: &str, time: &str, style: Style) -> Self {
+        Self {
+            mark: " ".to_owned(),
+            mark_style: Style::new(),
+            time: time.to_owned(),
+            name: name.to_owned(),
+            is_user: false,
+            style,
+        }
+    }
+
+    fn of_said(said: &Said, time: &str, theme: Theme) -> Self {
+        let name = cells::line(said.author.name.as_str());
+        let style = if said.own {
+            theme.style(Role::Bold)
+        } else {
+            theme.name(&name)
+        };
+        let is_action = matches!(said.content, Content::Action(_));
+        Self {
+            mark: if said.mention { "@" } else { " " }.to_owned(),
+            mark_style: theme.style(Role::Mention),
+            time: time.to_owned(),
+            name: if is_action { "*".to_owned() } else { name },
+            is_user: !is_action,
+            style,
+        }
+    }
+}
+
+impl Paper<'_> {
+    const fn theme(&self) -> Theme {
+        self.options.theme
+    }
+
+    const fn is_wide(&self) -> bool {
+        self.columns >= WIDE_COLUMNS_MIN
+    }
+
+    fn time_columns(&self) -> usize {
+        wrap::columns(&self.time(0))
+    }
+
+    fn body(&self, head: &Head, texts: &[String], style: Style) -> Vec<Line<'static>> {
+        let dim = self.theme().style(Role::Dim);
+        let more = self.theme().sign(Sign::More);
+        let time = cells::left(&head.time, self.time_columns(), "");
+        let (first, indent) = if self.is_wide() {
+            let first = vec![
+                Span::styled(head.mark.clone(), head.mark_style),
+                Span::styled(format!("{time} "), dim),
+                Span::styled(cells::right(&head.name, NAME_COLUMNS, more), head.style),
+                Span::raw(" "),
+            ];
+            (first, 1 + self.time_columns() + 1 + NAME_COLUMNS + 1)
+        } else {
+            let (open, close) = if head.is_user { ("<", ">") } else { ("", "") };
+            let name = cells::cut(&head.name, NAME_COLUMNS, more);
+            let mut first = vec![Span::styled(head.mark.clone(), head.mark_style)];
+            if self.columns >= TIME_COLUMNS_MIN {
+                first.push(Span::styled(format!("{time} "), dim));
+            }
+            if !name.is_empty() {
+                first.push(Span::styled(format!("{open}{name}{close} "), head.style));
+            }
+            (first, NARROW_INDENT)
+        };
+        let first_columns: usize = first.iter().map(|span| wrap::columns(&span.content)).sum();
+        let width = self.columns.saturating_sub(indent).max(1);
+        let pad = " ".repeat(first_columns.saturating_sub(indent));
+        let mut rows = vec![];
+        let mut head = Some(first);
+        for text in texts {
+            let line = if head.is_some() {
+                format!("{pad}{text}")
+            } else {
+                text.clone()
+            };
+            for part in wrap::wrap(&line, width) {
+                let row = match head.take() {
+                    Some(mut spans) => {
+                        let part = part.get(pad.len()..).unwrap_or_default();
+                        spans.push(Span::styled(part.to_owned(), style));
+                        spans
+                    }
+                    None => vec![Span::raw(" ".repeat(indent)), Span::styled(part, style)],
+                };
+                rows.push(Line::from(row));
+            }
+        }
+        rows
+    }
+
+    fn rule(&self, word: &str, role: Role) -> Line<'static> {
+        let sign = self.theme().sign(Sign::Rule);
+        let left = sign.repeat(2);
+        let right = self
+            .columns
+            .saturating_sub(wrap::columns(word) + wrap::columns(&left) + 2);
+        let right = sign.repeat(right);
+        let line = format!("{left} {word} {right}");
+        Line::styled(line, self.theme().style(role))
+    }
+
+    fn day(&self, at_ms: u64) -> Option<civil::Date> {
+        let time = timestamp(at_ms)?;
+        Some(time.to_zoned_datetime(self.options.zone.clone()).date())
+    }
+
+    fn time(&self, at_ms: u64) -> String {
+        let Some(time) = timestamp(at_ms) else {
+            return String::new();
+        };
+        let time = time.to_zoned_datetime(self.options.zone.clone());
+        cells::line(&time.strftime(&self.options.time_format).to_string())
+    }
+}
+
+fn at_ms(entry: Entry<'_>) -> u64 {
+    match entry {
+        Entry::Item(item) => item.at_ms,
+        Entry::Pending(pending) => pending.at_ms,
+    }
+}
+
+/// The time of an entry, if it is one that a calendar knows.
+fn timestamp(at_ms: u64) -> Option<Timestamp> {
+    Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()
+}
+
+/// From so many columns on names have a column of their own.
+const WIDE_COLUMNS_MIN: usize = 60;
+
+/// From so many columns on times are shown.
+const TIME_COLUMNS_MIN: usize = 30;
+
+/// Columns of a name.
+const NAME_COLUMNS: usize = 12;
+
+/// Columns that further rows of a text stand in where names have no column of their own.
+const NARROW_INDENT: usize = 3;
