@@ -279,7 +279,7 @@ impl App {
 
     async fn show(&mut self, report: Report) {
         self.learn(&report);
-        if let Report::Refused { refusal, .. } = &report
+        if let Report::Refused { refusal, .. } | Report::NotSent { refusal, .. } = &report
             && self.is_piped
             && self.worst != Exit::Usage
         {

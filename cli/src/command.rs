@@ -103,6 +103,20 @@ pub const COMMANDS: &[Command] = &[
         parse: |rest| nothing(rest, Operation::Ping),
     },
     Command {
+        name: "node",
+        aliases: &["info"],
+        arguments: "",
+        about: "tell of the node: the way to it, its certificate, what it promises",
+        parse: |rest| nothing(rest, Operation::Node),
+    },
+    Command {
+        name: "reconnect",
+        aliases: &[],
+        arguments: "",
+        about: "make another connection, to the next node if there are several",
+        parse: |rest| nothing(rest, Operation::Reconnect),
+    },
+    Command {
         name: "help",
         aliases: &["h", "?"],
         arguments: "[COMMAND]",

@@ -28,6 +28,7 @@ mod body;
 mod echo;
 mod event;
 mod mention;
+mod node;
 mod older;
 mod overdue;
 
@@ -116,6 +117,13 @@ impl Conversation {
     #[must_use]
     pub fn unsettled_len(&self) -> usize {
         self.unsettled.len() + usize::from(self.kept.is_some())
+    }
+
+    /// Whether a message is kept because the queue is full: the next operation waits until one of
+    /// those before it is settled.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.kept.is_some()
     }
 
     /// Whether every message of ours that was acked has come back with the others, and was shown.
@@ -226,6 +234,13 @@ impl Conversation {
             Operation::Ping => self
                 .requests
                 .push(answer::ping(self.client.clone(), reference)),
+            Operation::Node => self
+                .requests
+                .push(node::ask(self.client.clone(), reference)),
+            Operation::Reconnect => {
+                self.client.reconnect();
+                self.ready.push_back(Report::Reconnecting { reference });
+            }
             Operation::Help { command } => match command::help(command.as_deref()) {
                 Ok(lines) => self.ready.push_back(Report::Help { lines }),
                 Err(error) => {
@@ -275,6 +290,13 @@ impl Conversation {
         match body.publish_to(&room) {
             Ok(delivery) => {
                 let place = self.place(room.name());
+                if body.is_message() {
+                    self.ready.push_back(Report::Sent {
+                        reference: reference.clone(),
+                        place: place.clone(),
+                        id: delivery.id(),
+                    });
+                }
                 let number = self.unsettled.add(Instant::now());
                 self.deliveries
                     .push(answer::settle(delivery, number, place, reference));
@@ -344,13 +366,12 @@ impl Conversation {
 
     fn on_settled(&mut self, settled: Settled) {
         let took = self.unsettled.remove(settled.number, Instant::now());
-        let reference = settled.reference;
+        let (reference, place, id) = (settled.reference, settled.place, settled.id);
         match settled.result {
             Ok(cursor) => {
-                if let Some(open) = self.rooms.get_mut(&settled.place.room) {
+                if let Some(open) = self.rooms.get_mut(&place.room) {
                     open.echo.ack(cursor);
                 }
-                let (place, id) = (settled.place, settled.id);
                 self.ready.push_back(Report::Acked {
                     reference,
                     place,
@@ -359,7 +380,12 @@ impl Conversation {
                     took,
                 });
             }
-            Err(error) => self.refuse(reference, answer::not_published(&error)),
+            Err(error) => self.ready.push_back(Report::NotSent {
+                reference,
+                place,
+                id,
+                refusal: answer::not_published(&error),
+            }),
         }
         if let Some(request) = self.kept.take() {
             self.perform(request);

@@ -6,16 +6,18 @@
 
 use std::time::SystemTime;
 
+use chat_client::MessageId;
 use chat_protocol::Content;
 use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, PresenceChange};
 use jiff::Timestamp;
 
 use crate::clean;
-use crate::json::event::{Connection, Envelope, Event, RoomEntry};
+use crate::json::event::{Connection, Envelope, Event, NodeEvent, RoomEntry};
 use crate::output::Line;
 use crate::report::{Place, Refusal, Report};
 
 pub mod event;
+mod node;
 pub mod operation;
 
 /// Makes JSON lines of reports.
@@ -142,7 +144,7 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
                 direct: direct(place),
                 epoch: cursor.epoch.to_string(),
                 seq: cursor.seq.0,
-                id: format!("{}-{}", message.author.session, message.nonce),
+                id: MessageId::from(message).to_string(),
                 from: message.author.name.as_str(),
                 account: message.author.account.map(|account| event::hex(&account.0)),
                 text,
@@ -164,7 +166,7 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
             room: place.room.as_str(),
             epoch: cursor.epoch.to_string(),
             seq: cursor.seq.0,
-            id: format!("{}-{}", change.author.session, change.nonce),
+            id: MessageId::from(change).to_string(),
             from: change.author.name.as_str(),
             topic: change.topic.as_str(),
             own: *own,
@@ -288,7 +290,10 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
             id: id.to_string(),
             rtt_ms: event::fractional_milliseconds(*took),
         },
-        Report::Refused { reference, refusal } => refused(now, reference.as_deref(), refusal),
+        Report::Refused { reference, refusal }
+        | Report::NotSent {
+            reference, refusal, ..
+        } => refused(now, reference.as_deref(), refusal),
         Report::Done {
             reference,
             operation,
@@ -326,13 +331,23 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
             reference: reference.as_deref(),
             rtt_ms: event::fractional_milliseconds(*took),
         },
+        Report::Node(report) => Event::Node(NodeEvent::of(report, now)),
+        Report::Reconnecting { reference } => Event::Done {
+            ts: now,
+            reference: reference.as_deref(),
+            op: "reconnect",
+            room: None,
+        },
         Report::Bye { code, reason } => Event::Bye {
             ts: now,
             code: *code,
             reason,
         },
-        // The current room, topics on request and help are for people.
-        Report::Went { .. } | Report::Topic { .. } | Report::Help { .. } => return vec![],
+        // The current room, topics on request and help are for people. What is on its way shows in
+        // a view; programs are told what became of it.
+        Report::Went { .. } | Report::Topic { .. } | Report::Help { .. } | Report::Sent { .. } => {
+            return vec![];
+        }
     };
     vec![event]
 }

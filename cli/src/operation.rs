@@ -65,6 +65,10 @@ pub enum Operation {
     },
     /// Measure the way to the node and back.
     Ping,
+    /// Tell of the node and of the way to it.
+    Node,
+    /// Make another connection, as if this one were lost.
+    Reconnect,
     /// Explain the commands.
     Help {
         /// One of them; none for all.

@@ -2,6 +2,8 @@
 //!
 //! Reports carry parsed values, not prose: the text and JSON surfaces each make their own of them.
 
+pub mod node;
+
 use std::fmt::{self, Display};
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use chat_client::MessageId;
 use chat_protocol::lane::{EndReason, GapReason, Message, Notice, PresenceChange, TopicChanged};
 use chat_protocol::node::RoomSummary;
 use chat_protocol::{Cursor, ErrorCode, NodeName, RoomName, SessionId, Topic, UserName};
+
+use crate::report::node::NodeReport;
 
 /// Something to show.
 #[derive(Clone, Debug)]
@@ -183,6 +187,17 @@ pub enum Report {
         /// Why.
         reason: String,
     },
+    /// A message waits to be sent, or is on its way. It is settled by an ack or a
+    /// [`NotSent`](Self::NotSent) with the same id; where it stands in the log, it is
+    /// [`MessageId::from`] the message that has it (see there for a session that could not go on).
+    Sent {
+        /// As asked.
+        reference: Option<String>,
+        /// Where.
+        place: Place,
+        /// Which.
+        id: MessageId,
+    },
     /// A message is in the log.
     Acked {
         /// As asked.
@@ -205,6 +220,17 @@ pub enum Report {
     Refused {
         /// As asked.
         reference: Option<String>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// A message that waited to be sent, or was sent, is not in the log, as far as is known.
+    NotSent {
+        /// As asked.
+        reference: Option<String>,
+        /// Where it was to be.
+        place: Place,
+        /// Which.
+        id: MessageId,
         /// Why.
         refusal: Refusal,
     },
@@ -246,6 +272,13 @@ pub enum Report {
         reference: Option<String>,
         /// The time to the node and back.
         took: Duration,
+    },
+    /// The node, the way to it, and what it promises.
+    Node(Box<NodeReport>),
+    /// Another connection is made, as asked for.
+    Reconnecting {
+        /// As asked.
+        reference: Option<String>,
     },
     /// Something to read.
     Help {

@@ -120,7 +120,9 @@ impl TextSurface {
                 changes,
                 more,
             } => self.presence(place, *members, changes, *more),
-            Report::Refused { refusal, .. } => self.refusal(refusal),
+            Report::Refused { refusal, .. } | Report::NotSent { refusal, .. } => {
+                self.refusal(refusal)
+            }
             Report::Connected { name, .. } => {
                 self.me = Some(name.clone());
                 self.remarks(report)

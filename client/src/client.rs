@@ -10,12 +10,14 @@ use chat_protocol::node::{MemberPage, RoomPage, RoomSummary, Status};
 use chat_protocol::{ErrorCode, RoomName, UserName};
 
 use crate::builder::Builder;
+use crate::certificate::Certificate;
 use crate::command::{Command, Handle};
 use crate::error::RequestError;
 use crate::lock::lock;
 use crate::room::Room;
 use crate::session::{SessionTicket, Welcomed};
 use crate::stats::{ConnectionStats, Traffic};
+use crate::trust::Trust;
 
 /// A session with a chat cluster. Cheap to clone; every clone is the same session.
 ///
@@ -192,6 +194,18 @@ impl Client {
     #[must_use]
     pub fn connection_stats(&self) -> Option<ConnectionStats> {
         lock(&self.handle.shared().line).stats()
+    }
+
+    /// What nodes are believed by: the certificate of each was verified against it.
+    #[must_use]
+    pub fn trust(&self) -> &Trust {
+        &self.handle.shared().trust
+    }
+
+    /// The certificate of the node that serves the session; `None` while there is no connection.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Certificate> {
+        lock(&self.handle.shared().line).certificate()
     }
 
     /// What the network carried for this client, over all its connections. It stays readable when

@@ -19,6 +19,7 @@ use crate::outgoing::{LocalRoom, Outgoing};
 use crate::room::RoomState;
 use crate::session::Welcomed;
 use crate::stats::Line;
+use crate::trust::Trust;
 
 /// Where a command's answer goes.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
@@ -81,6 +82,8 @@ pub(crate) struct Shared {
     /// The rooms that are joined, over reconnects.
     pub(crate) rooms: Mutex<HashMap<RoomName, Arc<RoomState>>>,
     pub(crate) line: Mutex<Line>,
+    /// Which nodes are believed.
+    pub(crate) trust: Trust,
     pub(crate) events: EventQueue,
     /// Cancelled when the driver shall end. Not a command, which might have to wait.
     pub(crate) close: CancellationToken,

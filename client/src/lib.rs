@@ -43,6 +43,7 @@
 
 mod backoff;
 mod builder;
+mod certificate;
 mod client;
 mod command;
 mod delivery;
@@ -68,6 +69,7 @@ pub use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, Presen
 pub use chat_protocol::node::{Durability, MemberPage, RoomSummary, Status};
 
 pub use crate::builder::Builder;
+pub use crate::certificate::Certificate;
 pub use crate::client::{Client, MEMBERS_LEN_MAX, ROOMS_LEN_MAX};
 pub use crate::command::REQUEST_TIMEOUT;
 pub use crate::delivery::Delivery;

@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug, Display};
 use std::str::FromStr;
 
+use chat_protocol::lane::{Message, TopicChanged};
 use chat_protocol::node::{Permissions, SessionLimits};
 use chat_protocol::{AccountId, NodeName, Nonce, Secret, SessionId, UserName};
 use thiserror::Error;
@@ -14,6 +15,8 @@ pub struct Welcomed {
     pub node: NodeName,
     /// The target that led there, as `host:port`.
     pub target: String,
+    /// The minor version of the protocol that both sides speak.
+    pub minor: u16,
     /// The session's id. Kept over reconnects while [`resumed`](Self::resumed) holds.
     pub session: SessionId,
     /// The session's name, perhaps with a suffix; follows renames.
@@ -86,6 +89,28 @@ pub struct MessageId {
     pub session: SessionId,
     /// The author's number.
     pub nonce: Nonce,
+}
+
+/// The id of an entry. A message that waited until its session could not be continued is in the log
+/// under the session after that: of what [is this client's own](crate::Event::Message), the room and
+/// the nonce are enough.
+impl From<&Message> for MessageId {
+    fn from(message: &Message) -> Self {
+        Self {
+            session: message.author.session,
+            nonce: message.nonce,
+        }
+    }
+}
+
+/// The id of an entry, as of a [`Message`].
+impl From<&TopicChanged> for MessageId {
+    fn from(change: &TopicChanged) -> Self {
+        Self {
+            session: change.author.session,
+            nonce: change.nonce,
+        }
+    }
 }
 
 impl Display for MessageId {

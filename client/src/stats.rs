@@ -5,6 +5,9 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use quinn::Connection;
+use tokio::time::Instant;
+
+use crate::certificate::Certificate;
 
 /// Measurements of a connection. Counts are from its start.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +15,8 @@ use quinn::Connection;
 pub struct ConnectionStats {
     /// The node's address.
     pub remote_address: SocketAddr,
+    /// Since when the node serves the session on this connection.
+    pub age: Duration,
     /// Round trip time, smoothed.
     pub rtt: Duration,
     /// The shortest round trip time so far.
@@ -37,10 +42,11 @@ pub struct ConnectionStats {
 }
 
 impl ConnectionStats {
-    fn of(connection: &Connection) -> Self {
+    fn of(connection: &Connection, since: Instant) -> Self {
         let stats = connection.stats();
         Self {
             remote_address: connection.remote_address(),
+            age: since.elapsed(),
             rtt: stats.path.rtt,
             rtt_min: stats.path.min_rtt,
             congestion_window_bytes: stats.path.cwnd,
@@ -110,7 +116,7 @@ impl AddAssign for Traffic {
 /// The connection, while there is one, and what those before it carried.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
-    connection: Option<Connection>,
+    connection: Option<(Connection, Instant)>,
     former: Traffic,
 }
 
@@ -120,11 +126,17 @@ impl Line {
         if let Some(stats) = self.stats() {
             self.former += stats.into();
         }
-        self.connection = connection;
+        self.connection = connection.map(|connection| (connection, Instant::now()));
     }
 
     pub(crate) fn stats(&self) -> Option<ConnectionStats> {
-        self.connection.as_ref().map(ConnectionStats::of)
+        let (connection, since) = self.connection.as_ref()?;
+        Some(ConnectionStats::of(connection, *since))
+    }
+
+    pub(crate) fn certificate(&self) -> Option<Certificate> {
+        let (connection, _) = self.connection.as_ref()?;
+        Certificate::of(connection)
     }
 
     pub(crate) fn traffic(&self) -> Traffic {

@@ -95,6 +95,17 @@ impl Trust {
     }
 }
 
+/// What is believed, as the end of "trusted by …".
+impl Display for Trust {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Development { .. } => out.write_str("the development CA of this machine"),
+            Self::Ca(path) => write!(out, "the CA file {}", path.display()),
+            Self::Pin(_) => out.write_str("its pinned fingerprint"),
+        }
+    }
+}
+
 /// Whether the next handshake with a node may go on from the last one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tickets {

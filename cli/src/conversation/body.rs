@@ -21,6 +21,11 @@ impl Body {
         }
     }
 
+    /// Whether it is something that is said.
+    pub(super) const fn is_message(&self) -> bool {
+        matches!(self, Self::Said(..))
+    }
+
     /// The operation that asks for it again.
     pub(super) fn into_operation(self, room: RoomName) -> Operation {
         let room = Some(room);

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use crate::json::node::NodeEvent;
+
 /// An event with its version.
 #[derive(Debug, Serialize)]
 pub struct Envelope<'a> {
@@ -111,6 +113,7 @@ pub enum Event<'a> {
         reference: Option<&'a str>,
         rtt_ms: f64,
     },
+    Node(NodeEvent<'a>),
     Nick {
         ts: &'a str,
         nick: &'a str,

@@ -99,6 +99,8 @@ fn operation(value: &Value) -> Result<Operation, String> {
             name: user("nick", &fields::<Nick>(value)?.nick)?,
         },
         "ping" => Operation::Ping,
+        "node" => Operation::Node,
+        "reconnect" => Operation::Reconnect,
         "quit" => Operation::Quit,
         other => {
             let other: String = other.chars().take(24).collect();
@@ -207,8 +209,20 @@ struct Nick {
 }
 
 /// Every operation, as the refusals list them.
-pub const OPERATIONS: [&str; 12] = [
-    "send", "me", "msg", "join", "part", "names", "rooms", "history", "topic", "nick", "ping",
+pub const OPERATIONS: [&str; 14] = [
+    "send",
+    "me",
+    "msg",
+    "join",
+    "part",
+    "names",
+    "rooms",
+    "history",
+    "topic",
+    "nick",
+    "ping",
+    "node",
+    "reconnect",
     "quit",
 ];
 

@@ -8,6 +8,8 @@ use chat_protocol::lane::{EndReason, GapReason};
 
 use crate::report::Report;
 
+mod node;
+
 /// What this program says about a report by itself.
 pub(super) fn of(report: &Report) -> Vec<String> {
     let line = match report {
@@ -140,6 +142,8 @@ pub(super) fn of(report: &Report) -> Vec<String> {
         Report::Pong { took, .. } => {
             format!("{:.1} ms to the node and back", took.as_secs_f64() * 1e3)
         }
+        Report::Node(report) => return node::lines(report),
+        Report::Reconnecting { .. } => "making another connection".to_owned(),
         Report::Help { lines } => return lines.clone(),
         _ => return vec![],
     };

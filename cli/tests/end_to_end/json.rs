@@ -140,6 +140,15 @@ fn every_operation_is_answered() {
     );
     ann.send(&json!({"op": "ping", "ref": "r6"}));
     ann.answer("pong", "r6");
+    ann.send(&json!({"op": "node", "ref": "n1"}));
+    let told = ann.answer("node", "n1");
+    assert_eq!(
+        (&told["nick"], &told["certificate"]["trusted_by"]),
+        (&json!("ann"), &json!("development_ca"))
+    );
+    assert_eq!(told["promise"]["durability"], "node");
+    assert!(told["way"]["rtt_ms"].as_f64().unwrap() > 0.0, "{told}");
+    assert!(told["certificate"]["not_after"].is_string(), "{told}");
     ann.send(&json!({"op": "nick", "ref": "r7", "nick": "anna"}));
     ann.answer("done", "r7");
     let renamed = bo.event_that("presence", |event| event["event"] == "nick");
@@ -169,6 +178,18 @@ fn every_operation_is_answered() {
     ann.send(&json!({"op": "quit"}));
     let bye = ann.event("bye");
     assert_eq!((&bye["code"], &bye["reason"]), (&json!(0), &json!("quit")));
+}
+
+#[test]
+fn another_connection_goes_on_where_the_first_was() {
+    let node = Node::start(&[]);
+    let mut ann = Session::start(&node, &["--name", "ann"]);
+    ann.send(&json!({"op": "reconnect", "ref": "r1"}));
+    assert_eq!(ann.answer("done", "r1")["op"], "reconnect");
+    ann.event_that("connection", |event| event["state"] == "down");
+    ann.event_that("hello", |event| event["resumed"] == true);
+    ann.send(&json!({"op": "send", "ref": "r2", "text": "still here"}));
+    ann.answer("ack", "r2");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 )]
 
 mod bot;
+mod conversation;
 mod json;
 mod pipe;
 mod schema;

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use chat_cli::json::JsonSurface;
+use chat_cli::report::node::{NodeReport, Way};
 use chat_cli::report::{Place, Refusal, Report};
-use chat_client::MessageId;
+use chat_client::{Certificate, Durability, MessageId, Status, Trust};
 use chat_protocol::lane::{
     Author, EndReason, GapReason, Message, Notice, NoticeLevel, PresenceChange, TopicChanged,
 };
 use chat_protocol::node::RoomSummary;
-use chat_protocol::{AccountId, Content, Cursor, Epoch, Nonce, Seq, SessionId, Topic};
+use chat_protocol::{AccountId, Content, Cursor, Epoch, Nonce, RequestId, Seq, SessionId, Topic};
 
 use crate::support::schema::EventSchema;
 
@@ -96,6 +97,38 @@ fn message(content: Content, account: Option<AccountId>, at_ms: u64) -> Report {
     }
 }
 
+fn node_report(reference: Option<String>, connected: bool) -> Report {
+    let way = Way {
+        address: "127.0.0.1:8081".parse().unwrap(),
+        age: Duration::from_secs(60),
+        rtt: Duration::from_micros(1_834),
+        rtt_min: Duration::from_micros(940),
+        packets_sent: 3,
+        packets_lost: 1,
+        mtu_bytes: 1_452,
+        congestion_window_bytes: 14_520,
+    };
+    let status = Status {
+        request: RequestId(1),
+        durability: Durability(7),
+        may_evict: true,
+        damaged: 0,
+        panics: 0,
+    };
+    Report::Node(Box::new(NodeReport {
+        reference,
+        node: "node-1".parse().unwrap(),
+        target: "localhost:8081".to_owned(),
+        session: SessionId(7),
+        name: "ann".parse().unwrap(),
+        minor: 0,
+        way: connected.then_some(way),
+        certificate: connected.then(|| Certificate::of_der(b"abc")),
+        trust: Trust::development(),
+        status: connected.then_some(status),
+    }))
+}
+
 #[expect(clippy::too_many_lines, reason = "a table of every report")]
 fn reports() -> Vec<Report> {
     let cursor = Cursor::new(Epoch(0xdead_beef), Seq(5));
@@ -108,6 +141,10 @@ fn reports() -> Vec<Report> {
     };
     let ann: chat_protocol::UserName = "ann".parse().unwrap();
     let took = Duration::from_micros(1_834);
+    let id = MessageId {
+        session: SessionId(1),
+        nonce: Nonce(9),
+    };
     let refusal = Refusal::by_node(402, "slower\u{1b}[31m", Some(Duration::from_millis(250)));
     let notice = |level, text: &str| Report::Notice {
         cursor,
@@ -263,10 +300,7 @@ fn reports() -> Vec<Report> {
             reference: reference.clone(),
             place: place(None),
             cursor,
-            id: MessageId {
-                session: SessionId(1),
-                nonce: Nonce(9),
-            },
+            id,
             took,
         },
         Report::Refused {
@@ -303,7 +337,26 @@ fn reports() -> Vec<Report> {
                 members: 3,
             }],
         },
-        Report::Pong { reference, took },
+        Report::Pong {
+            reference: reference.clone(),
+            took,
+        },
+        Report::Sent {
+            reference: reference.clone(),
+            place: place(None),
+            id,
+        },
+        Report::NotSent {
+            reference: reference.clone(),
+            place: place(None),
+            id,
+            refusal: Refusal::by_node(201, "", None),
+        },
+        Report::Reconnecting {
+            reference: reference.clone(),
+        },
+        node_report(reference, true),
+        node_report(None, false),
         Report::Bye {
             code: 143,
             reason: "signal",

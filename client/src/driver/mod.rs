@@ -85,6 +85,7 @@ pub(crate) async fn connect(
         session: Mutex::new(session),
         rooms: Mutex::default(),
         line: Mutex::default(),
+        trust: settings.trust.clone(),
         events: EventQueue::new(settings.events_len_max),
         close: CancellationToken::new(),
         abandon: CancellationToken::new(),

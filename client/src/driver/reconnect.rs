@@ -250,6 +250,7 @@ pub(crate) fn welcomed(target: &Target, welcome: &Welcome) -> Welcomed {
     Welcomed {
         node: welcome.node.clone(),
         target: target.to_string(),
+        minor: welcome.minor,
         session: welcome.session,
         name: welcome.name.clone(),
         account: welcome.account,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chat_client::protocol::node::{Closing, Failed};
-use chat_client::protocol::{CloseCode, ErrorCode, RequestId, SessionId};
+use chat_client::protocol::{ALPN, CloseCode, ErrorCode, RequestId, SessionId};
 use chat_client::{Client, ConnectError, Fingerprint, SessionTicket, Trust};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -57,6 +57,26 @@ async fn a_welcome_makes_a_session() {
         }
     );
     assert!(client.connection_stats().unwrap().packets_sent > 0);
+}
+
+#[tokio::test]
+async fn the_certificate_and_what_it_was_trusted_by_are_told_while_there_is_a_connection() {
+    let authority = Authority::new();
+    let (leaf, key) = authority.leaf();
+    let config = tls().with_single_cert(vec![leaf.clone()], key).unwrap();
+    let peer = Peer::with_tls(config, ALPN);
+    let (client, _events, peered) = connected(authority.client(&[&peer]), &peer).await;
+    let certificate = client.certificate().unwrap();
+    assert_eq!(certificate.fingerprint, Fingerprint::of_der(&leaf));
+    assert!(certificate.not_after.is_some());
+    assert_eq!(*client.trust(), authority.trust());
+    drop((peered, peer));
+    step("the loss is noticed", async {
+        while client.certificate().is_some() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -285,7 +305,7 @@ async fn a_pin_is_for_one_certificate_whatever_signed_it() {
     let (certificate, key) = others.leaf();
     let fingerprint = Fingerprint::of_der(&certificate);
     let config = tls().with_single_cert(vec![certificate], key).unwrap();
-    let peer = Peer::with_tls(config, chat_client::protocol::ALPN);
+    let peer = Peer::with_tls(config, ALPN);
     let pinned = |fingerprint| authority.client(&[&peer]).trust(Trust::Pin(fingerprint));
     connected(pinned(fingerprint), &peer).await;
     let wrong = Fingerprint([7; 32]);
@@ -317,7 +337,7 @@ impl Thief {
         let key = rustls::crypto::ring::sign::any_supported_type(key).unwrap();
         let stolen = Arc::new(CertifiedKey::new(vec![certificate], key));
         let config = tls().with_cert_resolver(Arc::new(Self(stolen)));
-        Peer::with_tls(config, chat_client::protocol::ALPN)
+        Peer::with_tls(config, ALPN)
     }
 }
 
