@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::args::{Args, Command, CommandLine, Mode, Surroundings};
 use crate::bot;
+use crate::config::{self, Given, Places, Settings};
 use crate::connect;
 use crate::conversation::Conversation;
 use crate::exit::{Exit, Failure};
@@ -33,12 +34,11 @@ mod ending;
 /// Runs the program. Everything it has to say was said when it returns.
 pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
     let tasks = TaskTracker::new();
+    let places = Places::of_process();
     let outcome = match &line.command {
         Some(Command::Bot(args)) => bot::run(args, &around, &tasks).await,
-        None => {
-            let log = Log::start(line.chat.verbose);
-            start(&line.chat, &around, &tasks, &log).await
-        }
+        Some(Command::Config(command)) => config::command::run(command, &line.environment, &places),
+        None => converse(&line, &around, &tasks, &places).await,
     };
     outcome.unwrap_or_else(|failure| {
         let _ = writeln!(io::stderr().lock(), "{failure}");
@@ -46,8 +46,23 @@ pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
     })
 }
 
+async fn converse(
+    line: &CommandLine,
+    around: &Surroundings,
+    tasks: &TaskTracker,
+    places: &Places,
+) -> Result<Exit, Failure> {
+    let given = Given::of(&line.chat, &line.environment);
+    let settings = config::load(&line.chat.config, &given, places)?;
+    let mut args = line.chat.clone();
+    settings.fill(&mut args);
+    let log = Log::start(args.verbose);
+    start(&args, &settings, around, tasks, &log).await
+}
+
 async fn start(
     args: &Args,
+    _settings: &Settings,
     around: &Surroundings,
     tasks: &TaskTracker,
     log: &Log,
@@ -67,7 +82,7 @@ async fn start(
 
     // Programs are told from the start; people see the first line when there is something to see.
     let mut output = match mode {
-        Mode::Interactive => None,
+        Mode::Screen | Mode::Interactive => None,
         Mode::Plain | Mode::Json => Some(Output::spawn(StandardSink).map_err(system)?),
     };
     if let (Some(output), Mode::Json) = (&output, mode) {
@@ -104,7 +119,7 @@ async fn start(
         }
     };
 
-    let can_edit = mode == Mode::Interactive && !around.is_dumb;
+    let can_edit = matches!(mode, Mode::Screen | Mode::Interactive) && !around.is_dumb;
     let opened = if can_edit {
         Terminal::open(args.palette(around)).ok()
     } else {
@@ -142,7 +157,7 @@ async fn start(
 fn surface(args: &Args, around: &Surroundings, mode: Mode) -> Surface {
     let palette = args.palette(around);
     match mode {
-        Mode::Interactive => {
+        Mode::Screen | Mode::Interactive => {
             Surface::Typed(TextSurface::new(palette, Clock::Local(TimeZone::system())))
         }
         Mode::Plain => Surface::Piped {

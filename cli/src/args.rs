@@ -1,5 +1,6 @@
 //! The command line and the environment, read once at the start.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,9 +8,12 @@ use std::{env, io};
 
 use chat_protocol::limits::HISTORY_LEN_MAX;
 use chat_protocol::{RoomName, UserName};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::bot::args::BotArgs;
+use crate::config::ConfigArgs;
+use crate::config::command::ConfigCommand;
 use crate::exit::EXIT_CODES;
 use crate::palette::Palette;
 
@@ -35,6 +39,45 @@ pub struct CommandLine {
     /// How to talk.
     #[command(flatten)]
     pub chat: Args,
+
+    /// The arguments that came from the environment, by the names of their fields.
+    #[arg(skip)]
+    pub environment: Vec<String>,
+}
+
+impl CommandLine {
+    /// Reads the arguments and the environment of this process. Ends it when they are wrong, with
+    /// status 2, and after the help or the version, with status 0.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::try_read_from(env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads `arguments`, the first of which is the program, and the environment.
+    ///
+    /// # Errors
+    /// What is wrong with them; the help and the version come as errors too, as clap has it.
+    pub fn try_read_from(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let matches = Self::command().try_get_matches_from(arguments)?;
+        let environment = from_environment(&matches);
+        let line = Self::from_arg_matches(&matches)?;
+        Ok(Self {
+            environment,
+            ..line
+        })
+    }
+}
+
+/// The arguments of the innermost command that came from the environment.
+fn from_environment(matches: &ArgMatches) -> Vec<String> {
+    if let Some((_, matches)) = matches.subcommand() {
+        return from_environment(matches);
+    }
+    let names = matches.ids().map(clap::Id::as_str);
+    let is_environment = |name: &&str| matches.value_source(name) == Some(ValueSource::EnvVariable);
+    names.filter(is_environment).map(str::to_owned).collect()
 }
 
 /// What the program does beside conversations.
@@ -50,34 +93,34 @@ pub enum Command {
     /// wrong or not all of it could be proven, 99 when an assert failed. Ctrl-C or q end the load
     /// and wait for what is on its way.
     Bot(Box<BotArgs>),
+    /// The configuration file: where it is, what applies, whether it is sound.
+    ///
+    /// A flag wins over the environment, that over the profile, that over the rest of the file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
 }
 
 /// A conversation.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
     /// Nodes to connect to: PORT, HOST, HOST:PORT or quic://HOST:PORT. When one is gone the
-    /// session moves on to another by itself.
-    #[arg(
-        value_name = "TARGET",
-        env = "CHAT_TARGET",
-        value_delimiter = ',',
-        default_value = "8081"
-    )]
+    /// session moves on to another by itself. [default: 8081]
+    #[arg(value_name = "TARGET", env = "CHAT_TARGET", value_delimiter = ',')]
     pub targets: Vec<String>,
 
     /// Your name. A name that is taken gets a suffix. [default: $USER]
     #[arg(long, short, env = "CHAT_NAME", value_name = "NAME")]
     pub name: Option<UserName>,
 
-    /// A room to join; may be repeated. What you type goes to the first.
-    #[arg(long = "room", short, env = "CHAT_ROOM", value_name = "ROOM", value_delimiter = ',', default_value = "lobby", value_parser = RoomName::parse)]
+    /// A room to join; may be repeated. What you type goes to the first. [default: lobby]
+    #[arg(long = "room", short, env = "CHAT_ROOM", value_name = "ROOM", value_delimiter = ',', value_parser = RoomName::parse)]
     pub rooms: Vec<RoomName>,
 
     /// How many past messages to show of each room. [default: 20 on a terminal, 0 in a pipe]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(HISTORY_LEN_MAX)))]
     pub history: Option<u32>,
 
-    /// Plain lines, also on a terminal.
+    /// Plain lines, also on a terminal: what arrives is printed above the line being typed.
     #[arg(long, conflicts_with = "json")]
     pub plain: bool,
 
@@ -88,6 +131,14 @@ pub struct Args {
     /// In a pipe, send every line as it is, also those that begin with a slash.
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
+
+    /// Leave the mouse to the terminal.
+    #[arg(long)]
+    pub no_mouse: bool,
+
+    /// Which configuration.
+    #[command(flatten)]
+    pub config: ConfigArgs,
 
     /// Whom to trust.
     #[command(flatten)]
@@ -191,7 +242,9 @@ impl Surroundings {
 /// How the program speaks and listens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mode {
-    /// With people, on a terminal.
+    /// With people, on the whole of a terminal.
+    Screen,
+    /// With people, line by line on a terminal.
     Interactive,
     /// With programs and files, line by line.
     Plain,
@@ -203,14 +256,12 @@ impl Args {
     /// How to speak, here.
     #[must_use]
     pub const fn mode(&self, around: &Surroundings) -> Mode {
-        match (
-            self.json,
-            self.plain,
-            around.stdin_is_terminal && around.stdout_is_terminal,
-        ) {
-            (true, ..) => Mode::Json,
-            (false, false, true) => Mode::Interactive,
-            _ => Mode::Plain,
+        let is_terminal = around.stdin_is_terminal && around.stdout_is_terminal;
+        match (self.json, is_terminal) {
+            (true, _) => Mode::Json,
+            (false, false) => Mode::Plain,
+            (false, true) if self.plain || around.is_dumb => Mode::Interactive,
+            (false, true) => Mode::Screen,
         }
     }
 
@@ -278,6 +329,8 @@ mod tests {
             "CHAT_CERTS",
             "CHAT_CA",
             "CHAT_PIN",
+            "CHAT_CONFIG",
+            "CHAT_PROFILE",
             "NO_COLOR",
             "Exit codes",
             "Chat in the terminal",
@@ -309,8 +362,8 @@ mod tests {
     #[test]
     fn arguments_are_read() {
         let default = args("");
-        assert_eq!(default.targets, ["8081"]);
-        assert_eq!(default.rooms, ["lobby".parse().unwrap()]);
+        // What is not given is decided with the configuration.
+        assert!(default.targets.is_empty() && default.rooms.is_empty());
         assert_eq!(default.connect.connect_timeout, Duration::from_secs(3));
         let full = args(
             "8081,node:9000 quic://other --name bo --room #Dev --room ops --history 5 --json --linger 2s",
@@ -336,13 +389,14 @@ mod tests {
     #[test]
     fn the_mode_follows_the_terminal() {
         for (line, stdin, stdout, mode, history_len) in [
-            ("", true, true, Mode::Interactive, 20),
+            ("", true, true, Mode::Screen, 20),
             ("", false, true, Mode::Plain, 0),
             ("", true, false, Mode::Plain, 0),
-            ("--plain", true, true, Mode::Plain, 20),
+            ("--plain", true, true, Mode::Interactive, 20),
+            ("--plain", true, false, Mode::Plain, 0),
             ("--json", true, true, Mode::Json, 0),
             ("--json --history 7", false, false, Mode::Json, 7),
-            ("--history 0", true, true, Mode::Interactive, 0),
+            ("--history 0", true, true, Mode::Screen, 0),
         ] {
             let around = around(stdin, stdout);
             assert_eq!(args(line).mode(&around), mode, "{line} {around:?}");
@@ -352,6 +406,16 @@ mod tests {
                 "{line} {around:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_terminal_without_a_cursor_is_no_screen() {
+        let dumb = Surroundings {
+            is_dumb: true,
+            ..around(true, true)
+        };
+        assert_eq!(args("").mode(&dumb), Mode::Interactive);
+        assert_eq!(args("--json").mode(&dumb), Mode::Json);
     }
 
     #[test]

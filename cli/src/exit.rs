@@ -22,7 +22,7 @@ pub enum Exit {
     SentAway = 6,
     /// The answer did not come in time.
     TimedOut = 7,
-    /// The protocol versions do not match.
+    /// The protocol versions do not match, or the configuration file is invalid.
     Version = 8,
     /// A bot found messages lost, twice, out of order or altered.
     NotDelivered = 98,
@@ -35,6 +35,9 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The configuration file is invalid.
+    pub const CONFIG: Self = Self::Version;
+
     /// The number.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -46,8 +49,8 @@ impl Exit {
 pub const EXIT_CODES: &str = "\
 Exit codes:
   0  done                             6  the node sent us away
-  1  another failure                  7  no ack in time
-  2  wrong arguments or input         8  protocol versions do not match
+  1  another failure                  7  no ack or message in time
+  2  wrong arguments or input         8  versions do not match, or configuration
   3  no node answers               98  bot: delivery was wrong
   4  certificate or login refused  99  bot: an assert failed
 130  Ctrl-C before done           143  SIGTERM before done";

@@ -4,12 +4,11 @@ use std::process::ExitCode;
 
 use chat_cli::app;
 use chat_cli::args::{CommandLine, Surroundings};
-use clap::Parser;
 
 /// Chats as the arguments say.
 #[tokio::main]
 async fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = CommandLine::read();
     app::run(line, Surroundings::of_process())
         .await
         .code()

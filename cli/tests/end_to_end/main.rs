@@ -6,6 +6,7 @@
 )]
 
 mod bot;
+mod config;
 mod conversation;
 mod json;
 mod pipe;

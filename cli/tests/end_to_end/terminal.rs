@@ -8,7 +8,7 @@ use crate::support::{Node, Process, run};
 #[test]
 fn what_arrives_does_not_garble_the_line_being_typed() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 60);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 60);
     ann.wait_for_prompt("#lobby> ");
     ann.press("half a sentence");
     ann.wait_for_prompt("#lobby> half a sentence");
@@ -60,7 +60,7 @@ fn what_arrives_does_not_garble_the_line_being_typed() {
 #[test]
 fn many_messages_while_typing_all_arrive_in_order() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_prompt("#lobby> ");
     let said: String = (0..200).map(|number| format!("line {number}\n")).collect();
     let mut bo = Process::start(node.cli(&["--name", "bo"]));
@@ -89,7 +89,7 @@ fn many_messages_while_typing_all_arrive_in_order() {
 #[test]
 fn commands_change_the_room_and_are_completed_and_recalled() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_prompt("#lobby> ");
     ann.press("/jo\tdev\r");
     ann.wait_for_line("joined #dev, 1 here");
@@ -118,7 +118,7 @@ fn commands_change_the_room_and_are_completed_and_recalled() {
 #[test]
 fn a_notice_is_a_bar_that_no_user_can_draw() {
     let node = Node::start(&["--notice-every", "1s", "--notice-text", "backup at noon"]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 70);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 70);
     ann.wait_for_line("backup at noon");
     assert!(ann.is_bar("*** "));
     ann.wait_for_prompt("#lobby> ");
@@ -135,7 +135,7 @@ fn a_notice_is_a_bar_that_no_user_can_draw() {
 fn history_is_shown_with_its_end() {
     let node = Node::start(&[]);
     run(node.cli(&["--name", "bo"]), "one\ntwo\n").expect_code(0);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_line("<bo> two");
     ann.wait_for_prompt("#lobby> ");
     ann.press("three\r");
@@ -170,7 +170,7 @@ fn history_is_shown_with_its_end() {
 #[test]
 fn ctrl_c_clears_and_only_twice_leaves() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_prompt("#lobby> ");
     assert!(!ann.is_given_back(), "the editor has the terminal");
     ann.press("never mind");
@@ -187,7 +187,7 @@ fn ctrl_c_clears_and_only_twice_leaves() {
 #[test]
 fn ctrl_d_leaves_and_a_signal_gives_the_terminal_back() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_prompt("#lobby> ");
     ann.press("last words\r");
     ann.wait_for_line("<ann> last words");
@@ -195,7 +195,7 @@ fn ctrl_d_leaves_and_a_signal_gives_the_terminal_back() {
     assert_eq!(ann.end(), Some(0));
     assert!(ann.is_given_back());
 
-    let mut bo = Screen::start(node.cli(&["--name", "bo"]), 80);
+    let mut bo = Screen::start(node.cli(&["--plain", "--name", "bo"]), 80);
     bo.wait_for_prompt("#lobby> ");
     bo.press("half a");
     bo.wait_for_prompt("#lobby> half a");
@@ -223,7 +223,7 @@ fn a_terminal_without_a_cursor_works_line_by_line() {
 #[test]
 fn several_pasted_lines_are_one_message() {
     let node = Node::start(&[]);
-    let mut ann = Screen::start(node.cli(&["--name", "ann"]), 80);
+    let mut ann = Screen::start(node.cli(&["--plain", "--name", "ann"]), 80);
     ann.wait_for_prompt("#lobby> ");
     ann.press("\u{1b}[200~one\rtwo\u{1b}[201~");
     ann.wait_for("the paste", |lines| {

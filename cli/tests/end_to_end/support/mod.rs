@@ -63,9 +63,14 @@ impl Node {
 
     /// A client that knows this node's certificates.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
-        let mut command = cli(&self.home, arguments);
+        let mut command = self.cli_without_target(arguments);
         command.arg(self.port());
         command
+    }
+
+    /// The same, which is to find out by itself where to go.
+    pub(crate) fn cli_without_target(&self, arguments: &[&str]) -> Command {
+        cli(&self.home, arguments)
     }
 }
 
@@ -108,6 +113,8 @@ fn isolate(command: &mut Command, home: &TempDir) {
         "CHAT_CERTS",
         "CHAT_CA",
         "CHAT_PIN",
+        "CHAT_CONFIG",
+        "CHAT_PROFILE",
         "CHAT_LISTEN",
         "CHAT_REDIS_URL",
         "NO_COLOR",
@@ -116,6 +123,8 @@ fn isolate(command: &mut Command, home: &TempDir) {
     }
     command
         .env("XDG_DATA_HOME", home.path())
+        .env("XDG_CONFIG_HOME", home.path())
+        .env("XDG_STATE_HOME", home.path())
         .env("USER", "user")
         .env("TERM", "xterm-256color");
 }
