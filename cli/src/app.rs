@@ -30,6 +30,7 @@ use crate::terminal::Terminal;
 use crate::text::{Clock, TextSurface};
 
 mod ending;
+mod screen;
 
 /// Runs the program. Everything it has to say was said when it returns.
 pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
@@ -62,7 +63,7 @@ async fn converse(
 
 async fn start(
     args: &Args,
-    _settings: &Settings,
+    settings: &Settings,
     around: &Surroundings,
     tasks: &TaskTracker,
     log: &Log,
@@ -119,6 +120,14 @@ async fn start(
         }
     };
 
+    let history_len = args.history_len(around);
+    // In the background, or without a terminal to open, lines still work.
+    if mode == Mode::Screen
+        && let Ok(tui) = screen::open(args, settings, around)
+    {
+        let conversation = Conversation::new(client, events, history_len, name);
+        return Ok(screen::talk(tui, conversation, args, &stop, log).await);
+    }
     let can_edit = matches!(mode, Mode::Screen | Mode::Interactive) && !around.is_dumb;
     let opened = if can_edit {
         Terminal::open(args.palette(around)).ok()
@@ -136,7 +145,6 @@ async fn start(
         }
     };
     log.redirect(output.sender());
-    let history_len = args.history_len(around);
     let mut app = App {
         surface,
         output,

@@ -321,12 +321,23 @@ fn leave(mut tty: &File, before: &Termios) {
 /// # Errors
 /// When standard error is none, or it cannot be opened.
 pub fn of_stderr() -> io::Result<File> {
-    let stderr = io::stderr();
-    if !stderr.is_terminal() {
-        return Err(io::Error::other("standard error is no terminal"));
+    open(io::stderr())
+}
+
+/// The terminal of standard output.
+///
+/// # Errors
+/// When standard output is none, or it cannot be opened.
+pub fn of_stdout() -> io::Result<File> {
+    open(io::stdout())
+}
+
+fn open(stream: impl AsFd + IsTerminal) -> io::Result<File> {
+    if !stream.is_terminal() {
+        return Err(io::Error::other("it is no terminal"));
     }
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let named = termios::ttyname(stderr.as_fd(), vec![])
+    let named = termios::ttyname(stream.as_fd(), vec![])
         .and_then(|name| rustix::fs::open(name.as_c_str(), flags, Mode::empty()));
     // Whoever became another user may not open the terminal by its name.
     let tty = match named {

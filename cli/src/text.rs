@@ -18,7 +18,7 @@ use crate::palette::{self, Paint, Palette};
 use crate::report::{Place, Refusal, Report};
 use crate::wrap;
 
-mod remark;
+pub(crate) mod remark;
 #[cfg(test)]
 mod tests;
 

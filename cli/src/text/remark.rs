@@ -11,7 +11,7 @@ use crate::report::Report;
 mod node;
 
 /// What this program says about a report by itself.
-pub(super) fn of(report: &Report) -> Vec<String> {
+pub(crate) fn of(report: &Report) -> Vec<String> {
     let line = match report {
         Report::Connecting { targets } => format!("connecting to {} …", targets.join(", ")),
         Report::Connected {

@@ -54,6 +54,8 @@ pub struct Pending {
     pub reference: String,
     /// Its id, once it was queued.
     pub id: Option<MessageId>,
+    /// Its place in the log, once it was acked.
+    pub cursor: Option<Cursor>,
     /// What it says.
     pub text: String,
     /// How it is meant.
@@ -232,8 +234,20 @@ impl Room {
     }
 
     /// Takes out the pending message that has come back.
-    pub fn settle(&mut self, id: MessageId) {
-        self.pending.retain(|pending| pending.id != Some(id));
+    pub fn settle(&mut self, id: MessageId, cursor: Cursor) {
+        self.pending
+            .retain(|pending| pending.id != Some(id) && pending.cursor != Some(cursor));
+    }
+
+    /// Whether something of it will not be sent by itself.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.pending.iter().any(|pending| {
+            matches!(
+                pending.state,
+                PendingState::Refused(_) | PendingState::Unknown
+            )
+        })
     }
 
     /// Remembers what was sent.

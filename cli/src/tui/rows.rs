@@ -299,7 +299,7 @@ impl Paper<'_> {
             return String::new();
         };
         let time = time.to_zoned_datetime(self.options.zone.clone());
-        cells::line(&time.strftime(&self.options.time_format).to_string())
+        cells::line(&time.strftime(&self.options.ui.time_format).to_string())
     }
 }
 

@@ -1,0 +1,44 @@
+//! Writing a message in the editor of the user's choice.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::process::Command;
+
+use crate::screen::Lent;
+
+/// Lets the user write in $VISUAL, $EDITOR or `vi`, beginning with a text. Blocks for as long as
+/// that takes; the terminal is lent until then.
+///
+/// # Errors
+/// When there is no such editor, when it fails, or when what it leaves is no text.
+pub fn edit(lent: Lent, text: &str) -> io::Result<String> {
+    let mut file = tempfile::Builder::new()
+        .prefix("message-")
+        .suffix(".txt")
+        .tempfile()?;
+    file.write_all(text.as_bytes())?;
+    file.flush()?;
+    let editor = ["VISUAL", "EDITOR"]
+        .into_iter()
+        .find_map(|name| env::var(name).ok().filter(|value| !value.trim().is_empty()))
+        .unwrap_or_else(|| "vi".to_owned());
+    // As git does: what is in the variable may have arguments, and is the user's own.
+    let status = Command::new("sh")
+        .args(["-c", &format!("{editor} \"$1\""), "sh"])
+        .arg(file.path())
+        .status();
+    drop(lent);
+    let status = status?;
+    if !status.success() {
+        return Err(io::Error::other(format!("{editor} ended with {status}")));
+    }
+    // Editors replace files: it is opened by its name again.
+    let mut written = String::new();
+    std::fs::File::open(file.path())?
+        .take(WRITTEN_BYTES_MAX)
+        .read_to_string(&mut written)?;
+    Ok(written)
+}
+
+/// More than a message can have.
+const WRITTEN_BYTES_MAX: u64 = 64 * 1024;

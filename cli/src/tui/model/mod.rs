@@ -1,0 +1,442 @@
+//! Everything the client that fills the terminal knows: keys and reports in, requests and wishes
+//! out. Pure: time comes as an argument, and what is to be done in the world is a [`Wish`].
+//!
+//! Owns which room is shown, what is being typed, and what lies over the messages. Never draws: the
+//! view reads it.
+//!
+//! Invariants: the page of this program itself is always the first room, so there is always one to
+//! show; everything that is kept is bounded.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use chat_protocol::{Cursor, RoomName};
+
+use super::action::Action;
+use super::complete::Cycle;
+use super::composer::Composer;
+use super::layout::Layout;
+use super::options::Options;
+use super::picker::Picker;
+use super::room::Room;
+use super::rows::Paper;
+use super::scroll;
+use super::timeline::Tone;
+use crate::config::Level;
+use crate::operation::{Operation, Request};
+use crate::report::Place;
+
+mod keys;
+mod local;
+pub mod mouse;
+mod open;
+mod reports;
+mod submit;
+
+pub use local::LOCAL_COMMANDS;
+
+/// When something happens.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For how long things take.
+    pub instant: Instant,
+    /// For people: milliseconds since 1970.
+    pub ms: u64,
+}
+
+/// Something to do in the world.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Ring the terminal's bell.
+    Bell,
+    /// Tell the room that this user is typing.
+    Typing(RoomName),
+    /// Write what is being typed in $EDITOR.
+    Editor,
+    /// Stop the process, back to the shell.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Take the mouse, or leave it to the terminal.
+    Mouse(bool),
+    /// Put a text into the clipboard, by the terminal.
+    Copy(String),
+    /// End when everything is sent; again: at once.
+    Quit,
+}
+
+/// The way to the cluster.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Link {
+    /// A node serves the session.
+    Up,
+    /// None does.
+    Away {
+        /// Why.
+        reason: String,
+        /// When the next try is made; none while one is.
+        retry_at: Option<Instant>,
+        /// How many have failed.
+        attempt: u32,
+    },
+    /// None will any more.
+    Closed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What lies over the messages, and takes the keys.
+#[derive(Debug)]
+pub enum Overlay {
+    /// The keys and commands; scrolled by so many rows.
+    Help(usize),
+    /// A list to choose from.
+    Picker(Picker),
+    /// A pasted text of several lines, and what to do with it.
+    Paste(String),
+    /// A message is being chosen.
+    Select(i64),
+}
+
+/// The message that what is being typed is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Aim {
+    /// It answers this one, whose author and text are these.
+    Reply(Cursor, String),
+    /// It replaces this one.
+    Edit(Cursor),
+    /// It is a reaction to this one.
+    React(Cursor, String),
+}
+
+/// A short remark that goes away by itself.
+#[derive(Clone, Debug)]
+pub struct Toast {
+    /// What it says.
+    pub text: String,
+    /// When it goes.
+    pub until: Instant,
+}
+
+/// Everything the client knows.
+#[derive(Debug)]
+pub struct Model {
+    /// What the user chose.
+    pub options: Options,
+    /// The open rooms; the first is the page of this program.
+    pub rooms: Vec<Room>,
+    /// Which of them is shown.
+    pub current: usize,
+    /// The one that was shown before.
+    previous: Option<Place>,
+    /// What this user is called.
+    pub me: String,
+    /// The node that serves the session, or did last.
+    pub node: String,
+    /// The way to it.
+    pub link: Link,
+    /// Whether the node reaches the others.
+    pub has_backplane: bool,
+    /// The round trip time, smoothed.
+    pub rtt: Option<Duration>,
+    /// What is being typed.
+    pub composer: Composer,
+    /// What is done with it, if it is not simply said.
+    pub aim: Option<Aim>,
+    /// What lies over the messages.
+    pub overlay: Option<Overlay>,
+    /// A short remark.
+    pub toast: Option<Toast>,
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// Whether only messages are shown, to be copied with the mouse.
+    pub is_bare: bool,
+    /// Whether the end is waited for.
+    pub is_closing: bool,
+    cycle: Option<Cycle>,
+    /// How far back in what was sent, and what was being typed before.
+    recall: Option<(usize, String)>,
+    interrupted_at: Option<Instant>,
+    typing_told_at: Option<Instant>,
+    /// Messages that name the user, oldest first: their room and place.
+    mentions: VecDeque<(Place, i64)>,
+    /// Rooms that were heard of.
+    known_rooms: BTreeSet<String>,
+    /// Rooms whose members are to be asked for again.
+    stale_members: BTreeSet<RoomName>,
+    outbox: VecDeque<Request>,
+    wishes: Vec<Wish>,
+    number: u64,
+}
+
+impl Model {
+    /// A client that is connected, and in no room yet.
+    #[must_use]
+    pub fn new(options: Options, size: (u16, u16)) -> Self {
+        Self {
+            options,
+            rooms: vec![Room::new(None)],
+            current: 0,
+            previous: None,
+            me: String::new(),
+            node: String::new(),
+            link: Link::Up,
+            has_backplane: true,
+            rtt: None,
+            composer: Composer::default(),
+            aim: None,
+            overlay: None,
+            toast: None,
+            size,
+            is_bare: false,
+            is_closing: false,
+            cycle: None,
+            recall: None,
+            interrupted_at: None,
+            typing_told_at: None,
+            mentions: VecDeque::new(),
+            known_rooms: BTreeSet::new(),
+            stale_members: BTreeSet::new(),
+            outbox: VecDeque::new(),
+            wishes: vec![],
+            number: 0,
+        }
+    }
+
+    /// The room that is shown.
+    #[must_use]
+    pub fn room(&self) -> &Room {
+        &self.rooms[self.current]
+    }
+
+    /// The room that is shown.
+    pub fn room_mut(&mut self) -> &mut Room {
+        &mut self.rooms[self.current]
+    }
+
+    /// What is to be asked of the cluster next, in order.
+    #[must_use]
+    pub const fn outbox(&self) -> &VecDeque<Request> {
+        &self.outbox
+    }
+
+    /// Takes the next request.
+    pub fn take_request(&mut self, index: usize) -> Option<Request> {
+        self.outbox.remove(index)
+    }
+
+    /// What is to be done in the world, in order.
+    pub fn take_wishes(&mut self) -> Vec<Wish> {
+        std::mem::take(&mut self.wishes)
+    }
+
+    /// Where everything is on the screen.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout::of(self)
+    }
+
+    /// What the rows of the shown room are drawn on.
+    #[must_use]
+    pub fn paper(&self) -> Paper<'_> {
+        Paper {
+            columns: self.layout().messages.width.into(),
+            options: &self.options,
+            me: &self.me,
+            chosen: match self.overlay {
+                Some(Overlay::Select(index)) => Some(index),
+                _ => None,
+            },
+        }
+    }
+
+    /// The terminal has another size.
+    pub const fn resize(&mut self, size: (u16, u16)) {
+        self.size = size;
+    }
+
+    /// Time passes. Gives whether something on the screen changes by it.
+    pub fn on_tick(&mut self, now: Now) -> bool {
+        let mut changed = matches!(self.link, Link::Away { .. });
+        if self
+            .toast
+            .take_if(|toast| toast.until <= now.instant)
+            .is_some()
+        {
+            changed = true;
+        }
+        for room in &mut self.rooms {
+            let len = room.typing.len();
+            room.typing.retain(|(_, until)| *until > now.instant);
+            changed |= room.typing.len() != len;
+        }
+        while let Some(room) = self.stale_members.pop_first() {
+            self.ask(Some(MEMBERS), Operation::Members { room: Some(room) });
+        }
+        changed
+    }
+
+    /// What was written elsewhere instead of what was being typed.
+    pub fn on_edited(&mut self, text: &str) {
+        let text = text.trim_end_matches('\n');
+        self.composer.set(text);
+    }
+
+    /// The log of `-v` says something.
+    pub fn on_log(&mut self, line: &str, now: Now) {
+        self.rooms[0].remark(now.ms, Tone::Quiet, line);
+        self.bound();
+    }
+
+    /// Says something short for a while.
+    pub fn say(&mut self, now: Now, text: impl Into<String>) {
+        self.toast = Some(Toast {
+            text: text.into(),
+            until: now.instant + TOAST_TIME,
+        });
+    }
+
+    /// Says something for good, in the shown room.
+    fn remark(&mut self, now: Now, tone: Tone, text: impl Into<String>) {
+        self.room_mut().remark(now.ms, tone, text);
+        self.bound();
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        if !self.wishes.contains(&wish) {
+            self.wishes.push(wish);
+        }
+    }
+
+    fn ask(&mut self, reference: Option<&str>, operation: Operation) {
+        let request = Request {
+            reference: reference.map(str::to_owned),
+            operation,
+        };
+        if self.outbox.len() < OUTBOX_LEN_MAX {
+            self.outbox.push_back(request);
+        }
+    }
+
+    fn index_of(&self, place: &Place) -> Option<usize> {
+        let is_it = |room: &Room| room.place.as_ref().is_some_and(|of| of.room == place.room);
+        self.rooms.iter().position(is_it)
+    }
+
+    /// The level of a room.
+    #[must_use]
+    pub fn level(&self, room: &Room) -> Level {
+        match &room.place {
+            Some(place) => self.options.notify.level(&place.room),
+            None => Level::Off,
+        }
+    }
+
+    /// Shows another room.
+    pub fn go(&mut self, index: usize) {
+        if index == self.current || index >= self.rooms.len() {
+            return;
+        }
+        self.previous = self.room().place.clone();
+        let draft = self.composer.take();
+        let room = self.room_mut();
+        room.leave();
+        room.draft = draft;
+        self.current = index;
+        self.cycle = None;
+        self.recall = None;
+        self.aim = None;
+        if matches!(self.overlay, Some(Overlay::Select(_))) {
+            self.overlay = None;
+        }
+        let room = self.room_mut();
+        room.enter();
+        let draft = std::mem::take(&mut room.draft);
+        self.composer.set(&draft);
+    }
+
+    /// Scrolls the shown room to an entry.
+    fn go_to(&mut self, index: i64) {
+        self.with_paper(|room, paper, height| scroll::to(room, paper, height, index));
+    }
+
+    /// Gives the shown room, what it is drawn on, and how many rows of it are shown.
+    fn with_paper<T>(&mut self, work: impl FnOnce(&mut Room, &Paper<'_>, usize) -> T) -> T {
+        let height = usize::from(self.layout().messages.height).max(1);
+        let current = self.current;
+        let mut room = std::mem::take(&mut self.rooms[current]);
+        let paper = self.paper();
+        let outcome = work(&mut room, &paper, height);
+        self.rooms[current] = room;
+        outcome
+    }
+
+    /// Keeps what all rooms take together within its bound.
+    fn bound(&mut self) {
+        while self
+            .rooms
+            .iter()
+            .map(|room| room.timeline.bytes())
+            .sum::<usize>()
+            > TIMELINES_BYTES_MAX
+        {
+            let largest = self
+                .rooms
+                .iter_mut()
+                .max_by_key(|room| room.timeline.bytes());
+            let Some(room) = largest else { return };
+            let len = room.timeline.iter().len().div_ceil(8);
+            room.timeline.drop_oldest(len);
+            room.past = if room.place.is_some() {
+                super::room::Past::More
+            } else {
+                super::room::Past::Nothing
+            };
+        }
+    }
+
+    /// The rooms with something new, those that name the user first: index, messages, mentions.
+    #[must_use]
+    pub fn active(&self) -> Vec<(usize, u32, u32)> {
+        let mut active: Vec<(usize, u32, u32)> = self
+            .rooms
+            .iter()
+            .enumerate()
+            .filter(|(index, room)| {
+                *index != self.current && room.unread > 0 && self.level(room) != Level::Off
+            })
+            .map(|(index, room)| (index, room.unread, room.mentions))
+            .collect();
+        active.sort_by_key(|(index, _, mentions)| (*mentions == 0, *index));
+        active
+    }
+
+    /// The keys of an action, for hints.
+    #[must_use]
+    pub fn keys_of(&self, action: Action) -> String {
+        self.options.keymap.keys(action)
+    }
+}
+
+/// What ties the members of a room to the question for them.
+const MEMBERS: &str = "members";
+/// What ties older entries to the question for them.
+const OLDER: &str = "older";
+/// What ties a join to a user who wants to see the room.
+const SHOW: &str = "show";
+
+/// How long a short remark stays.
+const TOAST_TIME: Duration = Duration::from_secs(5);
+
+/// Most requests that wait for those before them.
+const OUTBOX_LEN_MAX: usize = 256;
+
+/// Most bytes of items, over all rooms.
+const TIMELINES_BYTES_MAX: usize = 64 << 20;
+
+/// Most mentions that are listed.
+const MENTIONS_LEN_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests;

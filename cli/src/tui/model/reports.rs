@@ -1,0 +1,550 @@
+//! What reports change.
+
+use std::time::Duration;
+
+use chat_client::MessageId;
+use chat_protocol::lane::{Message, NoticeLevel, PresenceChange};
+use chat_protocol::{Cursor, UserName};
+
+use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, SHOW, Wish};
+use crate::config::Level;
+use crate::operation::Operation;
+use crate::report::{Place, Refusal, Report};
+use crate::text::remark;
+use crate::tui::picker::Source;
+use crate::tui::room::{Catching, MEMBERS_LEN_MAX, Past, PendingState, Room};
+use crate::tui::timeline::{Item, Kind, Said, Tone};
+
+impl Model {
+    /// Something happened, or came of what was asked.
+    pub fn on_report(&mut self, report: Report, now: Now) {
+        match report {
+            Report::Message {
+                place,
+                cursor,
+                message,
+                own,
+                history,
+                mention,
+            } => self.on_message(&place, cursor, message, own, history, mention, now),
+            Report::TopicChanged { place, change, .. } => {
+                let name = &change.author.name;
+                let line = match change.topic.as_str() {
+                    "" => format!("{name} removed the topic"),
+                    topic => format!("{name} set the topic: {topic}"),
+                };
+                if let Some(index) = self.index_of(&place) {
+                    self.rooms[index].topic = change.topic.clone();
+                    self.rooms[index].remark(change.at_ms, Tone::Quiet, line);
+                }
+            }
+            Report::Older {
+                place,
+                entries,
+                before,
+                beginning,
+                ..
+            } => self.on_older(&place, entries, before.is_some(), beginning, now),
+            Report::Notice {
+                notice, history, ..
+            } => {
+                let tone = match notice.level {
+                    NoticeLevel::Info => Tone::Notice,
+                    NoticeLevel::Warning => Tone::Warning,
+                };
+                let text = notice.text.as_str();
+                self.rooms[0].remark(notice.at_ms, tone, text);
+                if self.current != 0 && !history {
+                    self.room_mut().remark(notice.at_ms, tone, text);
+                }
+            }
+            Report::Presence {
+                place,
+                members,
+                changes,
+                more,
+            } => self.on_presence(&place, members, &changes, more, now),
+            Report::Joined { .. } => self.on_joined(report, now),
+            Report::Left { ref place, .. } => {
+                let lines = remark::of(&report);
+                self.close_room(place);
+                for line in lines {
+                    self.remark(now, Tone::Quiet, line);
+                }
+            }
+            Report::Went { .. } => {}
+            Report::Done {
+                reference, place, ..
+            } => {
+                if reference.as_deref() == Some(SHOW)
+                    && let Some(index) = place.and_then(|place| self.index_of(&place))
+                {
+                    self.go(index);
+                }
+            }
+            Report::Sent { reference, id, .. } => {
+                if let Some(pending) = self.pending_mut(reference.as_deref()) {
+                    pending.id = Some(id);
+                }
+            }
+            Report::Acked {
+                reference,
+                place,
+                cursor,
+                ..
+            } => self.on_acked(reference.as_deref(), &place, cursor),
+            Report::NotSent {
+                reference, refusal, ..
+            }
+            | Report::Refused { reference, refusal } => {
+                self.on_refused(reference.as_deref(), &refusal, now);
+            }
+            Report::Members {
+                reference,
+                place,
+                members,
+            } => self.on_members(reference.as_deref(), place, members, now),
+            Report::Rooms { reference, rooms } => {
+                for room in &rooms {
+                    self.know(room.name.as_str());
+                }
+                if reference.is_none() {
+                    let report = Report::Rooms { reference, rooms };
+                    self.remark_all(&report, now);
+                } else if matches!(&self.overlay, Some(super::Overlay::Picker(picker)) if picker.source == Source::Rooms && picker.chosen == 0)
+                {
+                    self.search_again();
+                }
+            }
+            Report::Renamed { ref name } => {
+                let is_news = self.me != name.as_str();
+                self.me = name.to_string();
+                if is_news {
+                    self.remark_all(&report, now);
+                }
+            }
+            report => self.on_link(report, now),
+        }
+    }
+
+    fn on_link(&mut self, report: Report, now: Now) {
+        match &report {
+            Report::Connected {
+                node, name, first, ..
+            } => {
+                self.node = node.to_string();
+                self.me = name.to_string();
+                self.link = Link::Up;
+                for line in remark::of(&report) {
+                    self.rooms[0].remark(now.ms, Tone::Quiet, line.clone());
+                    if !first && self.current != 0 {
+                        self.remark(now, Tone::Quiet, line);
+                    }
+                }
+                return;
+            }
+            Report::Disconnected {
+                reason,
+                retry_in,
+                attempt,
+                ..
+            } => {
+                self.link = Link::Away {
+                    reason: reason.clone(),
+                    retry_at: retry_in.map(|delay: Duration| now.instant + delay),
+                    attempt: *attempt,
+                };
+                self.rtt = None;
+                for line in remark::of(&report) {
+                    self.rooms[0].remark(now.ms, Tone::Quiet, line);
+                }
+                return;
+            }
+            Report::Backplane { available } => self.has_backplane = *available,
+            Report::Closed { reason } => {
+                self.link = Link::Closed {
+                    reason: reason.clone(),
+                };
+            }
+            _ => {}
+        }
+        self.remark_all(&report, now);
+    }
+
+    /// Says what this program has to say of a report, in the room it is about if that is open.
+    fn remark_all(&mut self, report: &Report, now: Now) {
+        let place = match report {
+            Report::Gap { place, .. } | Report::Damaged { place, .. } => Some(place),
+            _ => None,
+        };
+        let index = place.and_then(|place| self.index_of(place));
+        let index = index.unwrap_or(self.current);
+        for line in remark::of(report) {
+            self.rooms[index].remark(now.ms, Tone::Quiet, line);
+        }
+        self.bound();
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one report")]
+    fn on_message(
+        &mut self,
+        place: &Place,
+        cursor: Cursor,
+        message: Message,
+        own: bool,
+        history: bool,
+        mention: bool,
+        now: Now,
+    ) {
+        let Some(index) = self.index_of(place) else {
+            return;
+        };
+        let is_shown = index == self.current;
+        let level = self.level(&self.rooms[index]);
+        let room = &mut self.rooms[index];
+        if own {
+            room.settle(MessageId::from(&message), cursor);
+        }
+        let author = message.author.name.clone();
+        room.typing.retain(|(name, _)| *name != author);
+        let is_missed = room.catching.is_some();
+        let at = room.push_message(cursor, message, own, mention);
+        if let Some(catching) = &mut room.catching {
+            catching.missed += u32::from(!own);
+        }
+        room.catch_up(cursor, now.ms);
+        let is_new = !own && (!history || is_missed);
+        if is_new {
+            if is_shown && room.anchor.is_some() {
+                room.below += 1;
+            }
+            let is_seen = is_shown && room.anchor.is_none();
+            if !is_seen || is_missed {
+                room.marker.get_or_insert(at);
+            }
+            if !is_shown {
+                room.unread += 1;
+                room.mentions += u32::from(mention || room.is_direct());
+            }
+            let is_direct = room.is_direct();
+            let rings = match level {
+                Level::Off => false,
+                Level::Mentions => mention || (is_direct && !is_shown),
+                Level::All => !is_shown || mention,
+            };
+            if rings && self.options.ui.bell {
+                self.wish(Wish::Bell);
+            }
+        }
+        if mention {
+            self.mentions.push_back((place.clone(), at));
+            if self.mentions.len() > MENTIONS_LEN_MAX {
+                self.mentions.pop_front();
+            }
+        }
+        self.bound();
+    }
+
+    fn on_older(
+        &mut self,
+        place: &Place,
+        entries: Vec<Report>,
+        has_more: bool,
+        beginning: bool,
+        now: Now,
+    ) {
+        let Some(index) = self.index_of(place) else {
+            return;
+        };
+        let room = &mut self.rooms[index];
+        let first_ms = room.timeline.iter().next().map(|(_, item)| item.at_ms);
+        let mut at_ms = first_ms.unwrap_or(now.ms);
+        let mut items = vec![];
+        for entry in entries {
+            match entry {
+                Report::Message {
+                    cursor,
+                    message,
+                    own,
+                    mention,
+                    ..
+                } => {
+                    at_ms = message.at_ms;
+                    items.extend(room.older_item(cursor, message, own, mention));
+                }
+                Report::TopicChanged { change, .. } => {
+                    at_ms = change.at_ms;
+                    let (name, topic) = (&change.author.name, change.topic.as_str());
+                    let line = match topic {
+                        "" => format!("{name} removed the topic"),
+                        topic => format!("{name} set the topic: {topic}"),
+                    };
+                    items.push(remark_item(at_ms, line));
+                }
+                other => {
+                    let lines = remark::of(&other).into_iter();
+                    items.extend(lines.map(|line| remark_item(at_ms, line)));
+                }
+            }
+        }
+        room.past = if has_more { Past::More } else { Past::Nothing };
+        if !has_more {
+            let line = if beginning {
+                "here this room begins"
+            } else {
+                "what was said before is no longer kept"
+            };
+            let at_ms = items.first().map_or(at_ms, |item| item.at_ms);
+            items.insert(0, remark_item(at_ms, line.to_owned()));
+        }
+        room.timeline.prepend(items);
+        self.toast = None;
+        self.bound();
+    }
+
+    fn on_joined(&mut self, report: Report, now: Now) {
+        let lines = remark::of(&report);
+        let Report::Joined {
+            place,
+            head,
+            past,
+            members,
+            topic,
+            rejoined,
+        } = report
+        else {
+            return;
+        };
+        if place.direct.is_none() {
+            self.know(place.room.as_str());
+        }
+        let index = match self.index_of(&place) {
+            Some(index) => index,
+            None => {
+                self.rooms.push(Room::new(Some(place.clone())));
+                self.rooms.len() - 1
+            }
+        };
+        let room = &mut self.rooms[index];
+        room.topic = topic;
+        room.members.count = members;
+        if rejoined {
+            room.catching = (past > 0).then_some(Catching { head, missed: 0 });
+        } else {
+            for line in lines {
+                room.remark(now.ms, Tone::Quiet, line);
+            }
+        }
+        let has_list = place.direct.is_none() && members as usize <= MEMBERS_LEN_MAX;
+        if has_list {
+            self.stale_members.insert(place.room);
+        }
+    }
+
+    fn on_presence(
+        &mut self,
+        place: &Place,
+        members: u32,
+        changes: &[PresenceChange],
+        more: u32,
+        now: Now,
+    ) {
+        let Some(index) = self.index_of(place) else {
+            return;
+        };
+        let me = self.me.clone();
+        let others: Vec<PresenceChange> = changes
+            .iter()
+            .filter(|change| !matches!(change, PresenceChange::Joined(name) if name.as_str() == me))
+            .cloned()
+            .collect();
+        let room = &mut self.rooms[index];
+        for change in changes {
+            room.members.change(change);
+            if let PresenceChange::Left(name) = change {
+                room.typing.retain(|(typing, _)| typing != name);
+            }
+        }
+        room.members.count = members;
+        if !others.is_empty() || more > 0 {
+            room.timeline.push_crowd(now.ms, &others, more);
+        }
+        if more > 0 && members as usize <= MEMBERS_LEN_MAX {
+            self.stale_members.insert(place.room.clone());
+        }
+    }
+
+    fn on_members(
+        &mut self,
+        reference: Option<&str>,
+        place: Place,
+        members: Vec<UserName>,
+        now: Now,
+    ) {
+        if let Some(index) = self.index_of(&place) {
+            self.rooms[index].members.replace(members.clone());
+        }
+        if reference != Some(MEMBERS) {
+            let report = Report::Members {
+                reference: None,
+                place,
+                members,
+            };
+            self.remark_all(&report, now);
+        }
+    }
+
+    fn on_acked(&mut self, reference: Option<&str>, place: &Place, cursor: Cursor) {
+        if let Some(index) = self.index_of(place) {
+            let room = &mut self.rooms[index];
+            let has_come = room.timeline.at(cursor).is_some();
+            let reference = reference.unwrap_or_default();
+            if has_come {
+                room.pending
+                    .retain(|pending| pending.reference != reference);
+            } else if let Some(pending) = room.pending_mut(reference) {
+                pending.state = PendingState::Acked;
+                pending.cursor = Some(cursor);
+            }
+        }
+    }
+
+    fn on_refused(&mut self, reference: Option<&str>, refusal: &Refusal, now: Now) {
+        if let Some(pending) = self.pending_mut(reference) {
+            pending.state = if refusal.code == "unknown_fate" {
+                PendingState::Unknown
+            } else {
+                PendingState::Refused(refusal.message.clone())
+            };
+            return;
+        }
+        match reference {
+            Some(MEMBERS | "rooms") => return,
+            Some(OLDER) => {
+                for room in &mut self.rooms {
+                    if room.past == Past::Loading {
+                        room.past = Past::More;
+                    }
+                }
+            }
+            _ => {}
+        }
+        let line = match refusal.hint {
+            Some(hint) => format!("{}; {hint}", refusal.message),
+            None => refusal.message.clone(),
+        };
+        self.remark(now, Tone::Error, line);
+    }
+
+    fn pending_mut(&mut self, reference: Option<&str>) -> Option<&mut crate::tui::room::Pending> {
+        let reference = reference?;
+        self.rooms
+            .iter_mut()
+            .find_map(|room| room.pending_mut(reference))
+    }
+
+    fn close_room(&mut self, place: &Place) {
+        let Some(index) = self.index_of(place) else {
+            return;
+        };
+        if self.current == index {
+            let previous = self.previous.clone();
+            let to = previous.and_then(|place| self.index_of(&place));
+            let to = to.filter(|to| *to != index);
+            self.go(to.unwrap_or(if index > 1 { index - 1 } else { 0 }));
+            if self.current == index {
+                self.go(0);
+            }
+        }
+        self.rooms.remove(index);
+        if self.current > index {
+            self.current -= 1;
+        }
+        self.mentions.retain(|(of, _)| of != place);
+    }
+
+    fn know(&mut self, room: &str) {
+        if self.known_rooms.len() < KNOWN_ROOMS_LEN_MAX {
+            self.known_rooms.insert(room.to_owned());
+        }
+    }
+
+    /// Joins the rooms of the start; the first is shown.
+    pub fn open_rooms_of_start(&mut self, rooms: &[chat_protocol::RoomName]) {
+        for (index, room) in rooms.iter().enumerate() {
+            let reference = (index == 0).then_some(SHOW);
+            let operation = Operation::Join {
+                room: room.clone(),
+                history: None,
+            };
+            self.ask(reference, operation);
+        }
+    }
+}
+
+impl Room {
+    /// Adds a message of the lane as the newest item. Gives its index.
+    fn push_message(&mut self, cursor: Cursor, message: Message, own: bool, mention: bool) -> i64 {
+        let item = item_of(cursor, message, own, mention);
+        self.timeline.push(item)
+    }
+
+    /// The item of a message that is older than all others.
+    fn older_item(
+        &mut self,
+        cursor: Cursor,
+        message: Message,
+        own: bool,
+        mention: bool,
+    ) -> Option<Item> {
+        Some(item_of(cursor, message, own, mention))
+    }
+
+    /// The text of a message as it is now.
+    #[must_use]
+    pub fn text_of(&self, said: &Said) -> String {
+        said.text().to_owned()
+    }
+
+    /// An entry came: after the last of those that were missed it is said how many they were.
+    fn catch_up(&mut self, cursor: Cursor, at_ms: u64) {
+        let is_done = |catching: &mut Catching| {
+            catching.head.epoch != cursor.epoch || cursor.seq >= catching.head.seq
+        };
+        let Some(catching) = self.catching.take_if(is_done) else {
+            return;
+        };
+        let line = match catching.missed {
+            0 => return,
+            1 => "caught up: 1 missed message".to_owned(),
+            missed => format!("caught up: {missed} missed messages"),
+        };
+        self.remark(at_ms, Tone::Quiet, line);
+    }
+}
+
+fn item_of(cursor: Cursor, message: Message, own: bool, mention: bool) -> Item {
+    let id = MessageId::from(&message);
+    let said = Said {
+        cursor,
+        id,
+        author: message.author,
+        content: message.content,
+        own,
+        mention,
+    };
+    Item::said(message.at_ms, said)
+}
+
+fn remark_item(at_ms: u64, line: String) -> Item {
+    Item {
+        at_ms,
+        kind: Kind::Remark(Tone::Quiet, line),
+    }
+}
+
+/// Most who are said to be typing in a room.
+const TYPING_LEN_MAX: usize = 8;
+
+/// Most rooms that Tab and the list know.
+const KNOWN_ROOMS_LEN_MAX: usize = 1_000;

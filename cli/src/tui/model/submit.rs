@@ -1,0 +1,171 @@
+//! What becomes of a line that was typed.
+
+use chat_protocol::{Cursor, Text};
+
+use super::{Aim, Model, Now, Overlay, SHOW};
+use crate::command;
+use crate::operation::{Operation, Request, Style};
+use crate::tui::room::{Pending, PendingState};
+use crate::tui::timeline::Tone;
+
+impl Model {
+    /// Sends what is being typed, or does what it says.
+    pub(super) fn submit(&mut self, now: Now) {
+        let line = self.composer.take();
+        self.recall = None;
+        self.typing_told_at = None;
+        if line.trim().is_empty() {
+            return;
+        }
+        self.room_mut().remember(&line);
+        if let Some(aim) = self.aim.take() {
+            return self.submit_aimed(&aim, &line, now);
+        }
+        self.submit_line(&line, now);
+    }
+
+    pub(super) fn submit_line(&mut self, line: &str, now: Now) {
+        if self.run_local(line, now) {
+            return;
+        }
+        match command::parse(line) {
+            Ok(None) => {}
+            Ok(Some(operation)) => self.perform(operation, now),
+            Err(error) => {
+                self.remark(now, Tone::Error, error.to_string());
+            }
+        }
+    }
+
+    fn submit_aimed(&mut self, aim: &Aim, text: &str, now: Now) {
+        let _ = (aim, text);
+        self.say(now, "not yet");
+    }
+
+    pub(super) fn delete(&mut self, of: Cursor) {
+        let _ = of;
+    }
+
+    fn perform(&mut self, operation: Operation, now: Now) {
+        let here = self.room().place.as_ref().map(|place| place.room.clone());
+        match operation {
+            Operation::Send {
+                room: None,
+                text,
+                style,
+            } => self.send(text, style, now),
+            Operation::Quit => self.close(),
+            Operation::Help { command: None } => self.overlay = Some(Overlay::Help(0)),
+            Operation::Help {
+                command: Some(name),
+            } => self.help(&name, now),
+            Operation::ShowTopic => {
+                let room = self.room();
+                let title = room.title();
+                let line = match room.topic.as_str() {
+                    "" => format!("{title} has no topic"),
+                    topic => format!("topic of {title}: {topic}"),
+                };
+                self.remark(now, Tone::Quiet, line);
+            }
+            Operation::History { .. } => self.load_older(now),
+            Operation::Leave { room } if room.is_none() && here.is_none() => {
+                self.remark(now, Tone::Error, "this page stays; /quit leaves");
+            }
+            Operation::Leave { room } => {
+                let room = room.or(here);
+                self.ask_for(Operation::Leave { room });
+            }
+            Operation::Members { room } => {
+                let room = room.or(here);
+                self.ask_for(Operation::Members { room });
+            }
+            Operation::SetTopic { room, topic } => {
+                let room = room.or(here);
+                self.ask_for(Operation::SetTopic { room, topic });
+            }
+            operation @ (Operation::Join { .. } | Operation::Direct { text: None, .. }) => {
+                self.ask(Some(SHOW), operation);
+            }
+            operation => self.ask_for(operation),
+        }
+    }
+
+    fn help(&mut self, name: &str, now: Now) {
+        let name = name.trim_start_matches('/').to_lowercase();
+        let local = super::LOCAL_COMMANDS
+            .iter()
+            .find(|command| command.name == name);
+        let (tone, lines) = match local {
+            Some(command) => {
+                let line = format!("/{} {}  {}", command.name, command.arguments, command.about);
+                (Tone::Quiet, vec![line])
+            }
+            None => match command::help(Some(&name)) {
+                Ok(lines) => (Tone::Quiet, lines),
+                Err(error) => (Tone::Error, vec![error.to_string()]),
+            },
+        };
+        for line in lines {
+            self.remark(now, tone, line);
+        }
+    }
+
+    /// Sends a text that is no command.
+    pub(super) fn send_text(&mut self, text: &str, now: Now) {
+        match text.parse() {
+            Ok(text) => {
+                self.room_mut().remember(text_of(&text));
+                self.send(text, Style::Plain, now);
+            }
+            Err(error) => self.remark(now, Tone::Error, format!("not sent: {error}")),
+        }
+    }
+
+    /// Sends a message to the shown room, and shows it there as not acked.
+    pub(super) fn send(&mut self, text: Text, style: Style, now: Now) {
+        let Some(place) = &self.room().place else {
+            let said = "nobody reads this page; /join a room, or choose one";
+            return self.remark(now, Tone::Error, said);
+        };
+        let room = Some(place.room.clone());
+        let said = text_of(&text).to_owned();
+        let operation = Operation::Send { room, text, style };
+        self.send_operation(operation, said, style, now);
+    }
+
+    fn send_operation(&mut self, operation: Operation, text: String, style: Style, now: Now) {
+        if self.room().pending.len() >= PENDING_LEN_MAX {
+            let said = "too much waits to be sent here; /discard what was refused, or wait";
+            return self.remark(now, Tone::Error, said);
+        }
+        self.number += 1;
+        let reference = format!("{MESSAGE}{}", self.number);
+        let room = self.room_mut();
+        room.pending.push(Pending {
+            reference: reference.clone(),
+            id: None,
+            cursor: None,
+            text,
+            style,
+            at_ms: now.ms,
+            state: PendingState::Waiting,
+        });
+        room.follow();
+        room.marker = None;
+        self.outbox.push_back(Request {
+            reference: Some(reference),
+            operation,
+        });
+    }
+}
+
+fn text_of(text: &Text) -> &str {
+    text.as_str()
+}
+
+/// What references of messages begin with.
+const MESSAGE: &str = "m";
+
+/// Most messages of a room that wait.
+const PENDING_LEN_MAX: usize = 1_000;
