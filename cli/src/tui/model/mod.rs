@@ -168,6 +168,19 @@ pub struct Model {
     outbox: VecDeque<Request>,
     wishes: Vec<Wish>,
     number: u64,
+    /// A room that is to be shown when it is open.
+    opening: Option<Opening>,
+    /// Lines that were typed for it.
+    held: Vec<String>,
+}
+
+/// How far the opening of a room has come.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Opening {
+    /// It was asked for.
+    Asked,
+    /// It will come.
+    Granted(Place),
 }
 
 impl Model {
@@ -201,6 +214,8 @@ impl Model {
             outbox: VecDeque::new(),
             wishes: vec![],
             number: 0,
+            opening: None,
+            held: vec![],
         }
     }
 

@@ -6,7 +6,7 @@ use chat_client::MessageId;
 use chat_protocol::lane::{Message, NoticeLevel, PresenceChange};
 use chat_protocol::{Cursor, UserName};
 
-use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, SHOW, Wish};
+use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, Opening, SHOW, Wish};
 use crate::config::Level;
 use crate::operation::Operation;
 use crate::report::{Place, Refusal, Report};
@@ -77,9 +77,9 @@ impl Model {
                 reference, place, ..
             } => {
                 if reference.as_deref() == Some(SHOW)
-                    && let Some(index) = place.and_then(|place| self.index_of(&place))
+                    && let Some(place) = place
                 {
-                    self.go(index);
+                    self.show_opened(place, now);
                 }
             }
             Report::Sent { reference, id, .. } => {
@@ -337,7 +337,10 @@ impl Model {
         }
         let has_list = place.direct.is_none() && members as usize <= MEMBERS_LEN_MAX;
         if has_list {
-            self.stale_members.insert(place.room);
+            self.stale_members.insert(place.room.clone());
+        }
+        if self.opening == Some(Opening::Granted(place.clone())) {
+            self.show_opened(place, now);
         }
     }
 
@@ -420,6 +423,7 @@ impl Model {
         }
         match reference {
             Some(MEMBERS | "rooms") => return,
+            Some(SHOW) => self.give_up_opening(),
             Some(OLDER) => {
                 for room in &mut self.rooms {
                     if room.past == Past::Loading {
@@ -472,12 +476,15 @@ impl Model {
     /// Joins the rooms of the start; the first is shown.
     pub fn open_rooms_of_start(&mut self, rooms: &[chat_protocol::RoomName]) {
         for (index, room) in rooms.iter().enumerate() {
-            let reference = (index == 0).then_some(SHOW);
             let operation = Operation::Join {
                 room: room.clone(),
                 history: None,
             };
-            self.ask(reference, operation);
+            if index == 0 {
+                self.ask_to_show(operation);
+            } else {
+                self.ask(None, operation);
+            }
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use chat_protocol::{Cursor, Text};
 
-use super::{Aim, Model, Now, Overlay, SHOW};
+use super::{Aim, Model, Now, Opening, Overlay, SHOW};
 use crate::command;
 use crate::operation::{Operation, Request, Style};
+use crate::report::Place;
 use crate::tui::room::{Pending, PendingState};
 use crate::tui::timeline::Tone;
 
@@ -18,6 +19,13 @@ impl Model {
             return;
         }
         self.room_mut().remember(&line);
+        if self.opening.is_some() {
+            // It is meant for the room that was just asked for, not for the one still shown.
+            if self.held.len() < HELD_LEN_MAX {
+                self.held.push(line);
+            }
+            return self.say(now, "the room is being opened; this is sent there");
+        }
         if let Some(aim) = self.aim.take() {
             return self.submit_aimed(&aim, &line, now);
         }
@@ -85,9 +93,46 @@ impl Model {
                 self.ask_for(Operation::SetTopic { room, topic });
             }
             operation @ (Operation::Join { .. } | Operation::Direct { text: None, .. }) => {
-                self.ask(Some(SHOW), operation);
+                self.ask_to_show(operation);
             }
             operation => self.ask_for(operation),
+        }
+    }
+
+    /// Asks for a room that is to be shown. What is typed meanwhile is meant for it.
+    pub(super) fn ask_to_show(&mut self, operation: Operation) {
+        self.opening = Some(Opening::Asked);
+        self.ask(Some(SHOW), operation);
+    }
+
+    /// Shows a room that was asked for, if it is open, and sends what was typed for it.
+    pub(super) fn show_opened(&mut self, place: Place, now: Now) {
+        let Some(index) = self.index_of(&place) else {
+            // Its first event is on its way.
+            self.opening = Some(Opening::Granted(place));
+            return;
+        };
+        self.opening = None;
+        self.toast = None;
+        self.go(index);
+        for line in std::mem::take(&mut self.held) {
+            self.submit_line(&line, now);
+        }
+    }
+
+    /// A room that was asked for does not open: what was typed for it goes nowhere.
+    pub(super) fn give_up_opening(&mut self) {
+        self.opening = None;
+        self.toast = None;
+        let held = std::mem::take(&mut self.held).join("\n");
+        if !held.is_empty() {
+            let typed = self.composer.take();
+            let typed = if typed.is_empty() {
+                held
+            } else {
+                format!("{held}\n{typed}")
+            };
+            self.composer.set(&typed);
         }
     }
 
@@ -166,6 +211,9 @@ fn text_of(text: &Text) -> &str {
 
 /// What references of messages begin with.
 const MESSAGE: &str = "m";
+
+/// Most lines that wait for a room.
+const HELD_LEN_MAX: usize = 64;
 
 /// Most messages of a room that wait.
 const PENDING_LEN_MAX: usize = 1_000;
