@@ -423,6 +423,7 @@ fn said(message: &Message) -> (&str, u32) {
         Content::Text(text) => (text.as_str(), Content::TEXT),
         Content::Action(text) => (text.as_str(), Content::ACTION),
         Content::Opaque { content_type, .. } => ("", *content_type),
+        other => ("", other.clone().into_parts().0),
     }
 }
 

@@ -192,7 +192,8 @@ impl TextSurface {
         let (author, texts) = match &message.content {
             Content::Text(text) => (format!("<{name}>"), clean::lines(text.as_str())),
             Content::Action(text) => (format!("* {name}"), clean::lines(text.as_str())),
-            Content::Opaque { content_type, body } => {
+            other => {
+                let (content_type, body) = other.clone().into_parts();
                 let what = format!("[content of type {content_type}, {} bytes]", body.len());
                 (format!("<{name}>"), vec![what])
             }

@@ -4,8 +4,6 @@ use std::fmt::{self, Debug};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use chat_protocol::limits::BODY_BYTES_MAX;
-use chat_protocol::text::InvalidText;
 use chat_protocol::{Content, Cursor, RoomName, SessionId, Text, Topic, UserName};
 use tokio::sync::oneshot;
 
@@ -74,20 +72,13 @@ impl Room {
     ///
     /// # Errors
     /// [`PublishError::Full`] when too many messages wait for their acks: publish again when one is
-    /// settled. [`PublishError::InvalidText`] when an opaque body is longer than
-    /// [`BODY_BYTES_MAX`]. [`PublishError::Left`] and [`PublishError::Closed`] are final. In every case
+    /// settled. [`PublishError::InvalidText`] when the body is longer than
+    /// [`BODY_BYTES_MAX`](chat_protocol::limits::BODY_BYTES_MAX), as a long reply or edit may be:
+    /// its cursor counts. [`PublishError::Left`] and [`PublishError::Closed`] are final. In every case
     /// nothing was sent.
     pub fn publish(&self, content: impl Into<Content>) -> Result<Delivery, PublishError> {
         let content = content.into();
-        if let Content::Opaque { body, .. } = &content
-            && body.len() > BODY_BYTES_MAX
-        {
-            return Err(InvalidText::TooLong {
-                bytes: body.len(),
-                max: BODY_BYTES_MAX,
-            }
-            .into());
-        }
+        content.check()?;
         self.push(Body::of_content(content))
     }
 

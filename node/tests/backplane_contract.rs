@@ -22,6 +22,7 @@ contract! {
         seqs_are_dense_and_in_order
         many_writers_get_one_order
         a_repeat_gets_its_first_answer
+        a_repeat_is_known_before_it_is_appended
         repeats_within_a_batch_take_no_place
         nonces_are_remembered_up_to_the_window
         what_cannot_be_in_a_log_is_refused

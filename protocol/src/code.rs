@@ -98,6 +98,8 @@ codes! {
         NonceTooOld = 205 => "too old to tell whether it was delivered",
         /// A request of this number is still being answered.
         RequestInUse = 206 => "that request number is in use",
+        /// The entry that a publish refers to is not in the log, or is no message.
+        NoSuchEntry = 207 => "there is no such message, or it is no longer kept",
         /// The session may not do this.
         Forbidden = 301 => "you may not do that",
         /// The backplane did not answer in time. A publish may still be in the log: retry with the

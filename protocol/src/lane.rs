@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bounded;
+use crate::content::Content;
 use crate::cursor::{Cursor, Epoch, Seq};
 use crate::frame::frames;
 use crate::id::{AccountId, Nonce, RequestId, RoomRef, SessionId};
 use crate::limits::PRESENCE_NAMES_MAX;
 use crate::name::{RoomName, UserName};
-use crate::text::{Content, Text, Topic};
+use crate::text::{Text, Topic};
 
 frames! {
     /// A frame on a lane.
@@ -61,6 +62,16 @@ pub struct Author {
     pub account: Option<AccountId>,
     /// Its name when it wrote.
     pub name: UserName,
+}
+
+impl Author {
+    /// Whether the other is the same by what nodes can prove: the same session, or the same account.
+    /// A name proves nothing: it is free for others when its session has ended.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let is_same_account = self.account.is_some() && self.account == other.account;
+        self.session == other.session || is_same_account
+    }
 }
 
 /// Somebody said something.

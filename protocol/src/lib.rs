@@ -27,6 +27,7 @@ mod bounded;
 pub mod client;
 pub mod code;
 pub mod codec;
+pub mod content;
 pub mod cursor;
 mod frame;
 pub mod id;
@@ -40,13 +41,14 @@ pub mod varint;
 pub use client::ClientFrame;
 pub use code::{CloseCode, ErrorCode, StreamCode};
 pub use codec::{FrameDecoder, FrameError, RawFrame};
+pub use content::{Content, Reaction, Reference, Right};
 pub use cursor::{Cursor, Epoch, Seq};
 pub use frame::Frame;
 pub use id::{AccountId, Nonce, RequestId, RoomRef, Secret, SessionId, Token};
 pub use lane::LaneFrame;
 pub use name::{NodeName, RoomName, UserName};
 pub use node::NodeFrame;
-pub use text::{Content, Text, Topic};
+pub use text::{Text, Topic};
 
 /// The ALPN protocol name, and with it the major version: peers with another one never talk.
 pub const ALPN: &[u8] = b"chat/1";

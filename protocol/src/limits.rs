@@ -15,6 +15,9 @@ pub const BODY_BYTES_MAX: usize = TEXT_BYTES_MAX;
 /// Largest topic of a room, in bytes of UTF-8. One line of a wide terminal.
 pub const TOPIC_BYTES_MAX: usize = 256;
 
+/// Longest reaction in bytes of UTF-8: a family or a flag of several code points, or a short word.
+pub const REACTION_BYTES_MAX: usize = 32;
+
 /// Longest name of a user, in characters.
 pub const USER_NAME_CHARS_MAX: usize = 32;
 

@@ -3,11 +3,10 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::limits::{BODY_BYTES_MAX, TEXT_BYTES_MAX, TOPIC_BYTES_MAX};
+use crate::limits::{TEXT_BYTES_MAX, TOPIC_BYTES_MAX};
 
 /// Text of a message: 1 to 4096 bytes of UTF-8 with at least one visible character. Line feeds and
 /// tabs are its only control characters.
@@ -35,6 +34,9 @@ pub enum InvalidText {
     /// Not UTF-8.
     #[error("a text is UTF-8")]
     Encoding,
+    /// A body that is not in the form of its content type.
+    #[error("the body is not in the form of its content type")]
+    Form,
 }
 
 impl Text {
@@ -123,83 +125,6 @@ pub const fn is_control(letter: char) -> bool {
         | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What a message says. The content type is a number, so that later versions can add some.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "WireContent", into = "WireContent")]
-pub enum Content {
-    /// Content type 0: plain text.
-    Text(Text),
-    /// Content type 1: what the author does, as in `* ann waves`.
-    Action(Text),
-    /// A content type this version does not know: shown as such, carried unchanged.
-    Opaque {
-        /// Its number.
-        content_type: u32,
-        /// Its bytes, at most [`BODY_BYTES_MAX`].
-        body: Bytes,
-    },
-}
-
-impl Content {
-    /// Content type of plain text.
-    pub const TEXT: u32 = 0;
-    /// Content type of an action.
-    pub const ACTION: u32 = 1;
-
-    /// Checks a body against its content type.
-    ///
-    /// # Errors
-    /// When a text breaks a rule of [`Text`], or a body is longer than [`BODY_BYTES_MAX`].
-    pub fn parse(content_type: u32, body: Bytes) -> Result<Self, InvalidText> {
-        if body.len() > BODY_BYTES_MAX {
-            return Err(InvalidText::TooLong {
-                bytes: body.len(),
-                max: BODY_BYTES_MAX,
-            });
-        }
-        let text = |body: Bytes| match String::from_utf8(body.into()) {
-            Ok(text) => Text::try_from(text),
-            Err(_) => Err(InvalidText::Encoding),
-        };
-        match content_type {
-            Self::TEXT => text(body).map(Self::Text),
-            Self::ACTION => text(body).map(Self::Action),
-            _ => Ok(Self::Opaque { content_type, body }),
-        }
-    }
-
-    /// Its number and bytes on the wire.
-    #[must_use]
-    pub fn into_parts(self) -> (u32, Bytes) {
-        match self {
-            Self::Text(text) => (Self::TEXT, text.0.into()),
-            Self::Action(text) => (Self::ACTION, text.0.into()),
-            Self::Opaque { content_type, body } => (content_type, body),
-        }
-    }
-}
-
-#[derive(Deserialize, Serialize)]
-struct WireContent {
-    content_type: u32,
-    body: Bytes,
-}
-
-impl TryFrom<WireContent> for Content {
-    type Error = InvalidText;
-
-    fn try_from(wire: WireContent) -> Result<Self, InvalidText> {
-        Self::parse(wire.content_type, wire.body)
-    }
-}
-
-impl From<Content> for WireContent {
-    fn from(content: Content) -> Self {
-        let (content_type, body) = content.into_parts();
-        Self { content_type, body }
-    }
-}
-
 fn check(text: &str, bytes_max: usize, allowed: impl Fn(char) -> bool) -> Result<(), InvalidText> {
     if text.len() > bytes_max {
         return Err(InvalidText::TooLong {
@@ -247,10 +172,6 @@ mod tests {
                 bytes: 4097,
                 max: 4096
             })
-        );
-        assert_eq!(
-            Content::parse(0, Bytes::from_static(b"\xff")),
-            Err(InvalidText::Encoding)
         );
     }
 

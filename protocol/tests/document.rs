@@ -101,6 +101,7 @@ fn every_limit_is_listed_with_its_value() {
         TEXT_BYTES_MAX,
         BODY_BYTES_MAX,
         TOPIC_BYTES_MAX,
+        REACTION_BYTES_MAX,
         USER_NAME_CHARS_MAX,
         USER_NAME_BYTES_MAX,
         ROOM_NAME_BYTES_MAX,
@@ -156,6 +157,10 @@ fn the_names_of_small_numbers_are_listed() {
         format!("| `0x{:02x}` | page |", StreamType::Page.to_wire()),
         format!("| {} | text |", Content::TEXT),
         format!("| {} | action:", Content::ACTION),
+        format!("| {} | reply:", Content::REPLY),
+        format!("| {} | edit:", Content::EDIT),
+        format!("| {} | deletion:", Content::DELETE),
+        format!("| {} | reaction:", Content::REACTION),
     ] {
         assert!(DOCUMENT.contains(&line), "no {line:?}");
     }

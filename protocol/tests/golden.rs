@@ -84,7 +84,7 @@ fn every_variant_inside_bodies_has_an_example() {
         Variants::new("EndReason", 3),
         Variants::new("NoticeLevel", 2),
         Variants::new("PresenceChange", 3),
-        Variants::new("Content", 3),
+        Variants::new("Content", 7),
     ];
     let [starts, gaps, ends, levels, changes, contents] = &mut seen;
     for example in examples::all() {
@@ -121,6 +121,10 @@ fn every_variant_inside_bodies_has_an_example() {
                 Content::Text(_) => 0,
                 Content::Action(_) => 1,
                 Content::Opaque { .. } => 2,
+                Content::Reply { .. } => 3,
+                Content::Edit { .. } => 4,
+                Content::Delete { .. } => 5,
+                Content::Reaction { .. } => 6,
             }),
             _ => {}
         }

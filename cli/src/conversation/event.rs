@@ -1,7 +1,7 @@
 //! What the events of the session mean for the conversation, and what is shown of them.
 
 use chat_client::{Event, GapReason, Welcomed};
-use chat_protocol::{Content, Cursor, RoomName};
+use chat_protocol::{Cursor, RoomName, Text};
 
 use super::{Conversation, Open, mention};
 use crate::report::{Place, Report};
@@ -153,10 +153,7 @@ impl Conversation {
                 own,
                 history,
             } => {
-                let text = match &message.content {
-                    Content::Text(text) | Content::Action(text) => text.as_str(),
-                    Content::Opaque { .. } => "",
-                };
+                let text = message.content.text().map_or("", Text::as_str);
                 let mention = !own && mention::mentions(text, self.me.as_str());
                 Report::Message {
                     place: self.place(&room),

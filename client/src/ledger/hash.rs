@@ -54,6 +54,13 @@ pub(super) fn hash_message(message: &Message) -> u64 {
             quick.write_u64(u64::from(*content_type));
             quick.part(body);
         }
+        // Rare, so it may allocate; as of a content type that is not known.
+        other => {
+            let (content_type, body) = other.clone().into_parts();
+            quick.write_u64(2);
+            quick.write_u64(u64::from(content_type));
+            quick.part(&body);
+        }
     }
     quick.finish()
 }

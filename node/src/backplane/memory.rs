@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat_protocol::{Cursor, RoomName};
+use chat_protocol::{Cursor, Nonce, RoomName, SessionId};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use self::nodes::Nodes;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Event, Lease, LogBounds,
-    NodeId, Page, Promise, ReadError, Registry, RegistryChanges, Survival,
+    NodeId, Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Survival,
 };
 
 /// What the nodes of one process share.
@@ -194,6 +194,18 @@ impl Backplane for Attached {
         batch: &'a Batch,
     ) -> BoxFuture<'a, Result<Appended, AppendError>> {
         self.call(|store| store.append(room, batch))
+    }
+
+    fn repeat_of<'a>(
+        &'a self,
+        room: &'a RoomName,
+        session: SessionId,
+        nonce: Nonce,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ReadError>> {
+        self.call(move |store| {
+            let now = Instant::now();
+            Ok(store.log(room, now).repeat_of(session, nonce, now))
+        })
     }
 
     fn read<'a>(

@@ -59,6 +59,18 @@ pub trait Backplane: Debug + Send + Sync + 'static {
         batch: &'a Batch,
     ) -> BoxFuture<'a, Result<Appended, AppendError>>;
 
+    /// What [`append`](Self::append) would answer of a draft of this session and nonce if it is a
+    /// repeat; `None` when it would be new. Changes nothing.
+    ///
+    /// # Errors
+    /// When the backplane does not answer.
+    fn repeat_of<'a>(
+        &'a self,
+        room: &'a RoomName,
+        session: SessionId,
+        nonce: Nonce,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ReadError>>;
+
     /// Reads on from `after`, oldest first, about `entries_max` entries, fewer when they are large
     /// ([`PAGE_BYTES_MAX`]): read on until the page ends at its head.
     ///

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat_protocol::{Cursor, RoomName};
+use chat_protocol::{Cursor, Nonce, RoomName, SessionId};
 use futures_util::future::BoxFuture;
 use redis::{Client, ProtocolVersion};
 use thiserror::Error;
@@ -44,7 +44,7 @@ use self::subscriber::Subscriptions;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Lease, LogBounds, NodeId,
-    Page, Promise, ReadError, Registry, RegistryChanges, Unfit,
+    Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Unfit,
 };
 use crate::config::RedisUrl;
 
@@ -180,6 +180,15 @@ impl Backplane for Redis {
         batch: &'a Batch,
     ) -> BoxFuture<'a, Result<Appended, AppendError>> {
         Box::pin(self.rooms.append(&self.link, room, batch))
+    }
+
+    fn repeat_of<'a>(
+        &'a self,
+        room: &'a RoomName,
+        session: SessionId,
+        nonce: Nonce,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ReadError>> {
+        Box::pin(self.rooms.repeat_of(&self.link, room, session, nonce))
     }
 
     fn read<'a>(

@@ -217,7 +217,7 @@ impl Person {
                             Content::Action(text) => {
                                 format!("#{room} {}  * {name} {text}", cursor.seq)
                             }
-                            Content::Opaque { .. } => continue,
+                            _ => continue,
                         };
                         (Some((cursor, false)), line)
                     }

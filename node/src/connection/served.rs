@@ -8,10 +8,11 @@ use chat_protocol::client::{ClientFrame, Start};
 use chat_protocol::lane::{Author, HistoryPage, LaneFrame, Message, TopicChanged};
 use chat_protocol::limits::{HISTORY_PAGES_MAX, PAGE_LEN_MAX};
 use chat_protocol::node::{
-    BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
+    Ack, BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
 };
 use chat_protocol::{
-    CloseCode, Cursor, ErrorCode, Frame, Nonce, RequestId, RoomName, RoomRef, StreamCode, UserName,
+    CloseCode, Cursor, ErrorCode, Frame, Nonce, Reference, RequestId, RoomName, RoomRef,
+    StreamCode, UserName,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -28,6 +29,7 @@ use crate::backplane::Draft;
 use crate::hub::{Admitted, Hub, LaneAsk, Member};
 use crate::outlet::{Invitation, Joined, Opening, PageOut};
 use crate::policy::Refusal;
+use crate::room::Room;
 use crate::session::{self, Command, Denial, Session};
 use crate::{damage, supervise};
 
@@ -44,6 +46,9 @@ pub(super) struct Served {
     pending: FuturesUnordered<BoxFuture<'static, Finished>>,
     /// Pages of older entries that may still be under way.
     page_slots: Arc<Semaphore>,
+    /// A publish waits for the entry it refers to. What comes after it stays unread: a sender's
+    /// messages keep their order, and nobody else waits.
+    is_examining: bool,
     said_bye: bool,
 }
 
@@ -61,6 +66,12 @@ enum Finished {
     Older {
         request: RequestId,
         result: Result<PageOut, Refusal>,
+    },
+    /// With the place of the publish when it was appended before.
+    Examined {
+        lane: RoomRef,
+        draft: Draft,
+        result: Result<Option<Cursor>, Refusal>,
     },
     Answered,
 }
@@ -82,6 +93,7 @@ impl Served {
             invitations,
             pending: FuturesUnordered::new(),
             page_slots: Arc::new(Semaphore::new(HISTORY_PAGES_MAX)),
+            is_examining: false,
             said_bye: false,
         }
     }
@@ -138,7 +150,10 @@ impl Served {
         let closed = connection.closed();
         tokio::pin!(writer, closed);
         loop {
-            let may_read = is_reading && !outlet.is_congested() && self.pending.len() < PENDING_MAX;
+            let may_read = is_reading
+                && !self.is_examining
+                && !outlet.is_congested()
+                && self.pending.len() < PENDING_MAX;
             tokio::select! {
                 // Cancel safe, all of them: a frame that is not whole stays in the reader.
                 ended = &mut writer => return match ended {
@@ -254,7 +269,8 @@ impl Served {
                 nonce,
                 content,
             } => {
-                self.publish(lane, nonce, |author, at_ms| {
+                let reference = content.reference();
+                self.publish(lane, nonce, reference, |author, at_ms| {
                     LaneFrame::from(Message {
                         author,
                         nonce,
@@ -264,7 +280,7 @@ impl Served {
                 });
             }
             Command::SetTopic { lane, nonce, topic } => {
-                self.publish(lane, nonce, |author, at_ms| {
+                self.publish(lane, nonce, None, |author, at_ms| {
                     LaneFrame::from(TopicChanged {
                         author,
                         nonce,
@@ -366,6 +382,7 @@ impl Served {
         &mut self,
         lane: RoomRef,
         nonce: Nonce,
+        reference: Option<Reference>,
         entry: impl FnOnce(Author, u64) -> LaneFrame,
     ) {
         let session = self.member.session;
@@ -381,7 +398,7 @@ impl Served {
             account: None,
             name,
         };
-        let entry = entry(author, now_ms());
+        let entry = entry(author.clone(), now_ms());
         let topic = match &entry {
             LaneFrame::TopicChanged(change) => Some(change.topic.clone()),
             _ => None,
@@ -392,7 +409,68 @@ impl Served {
             frame: entry.to_bytes(),
             topic,
         };
-        self.hub.publish(joined, draft);
+        match reference {
+            // One that comes out of order is refused by the room.
+            Some(reference)
+                if !joined.lane.is_out_of_order(nonce)
+                    && !self.hub.may_refer(&joined.room, &author, reference) =>
+            {
+                let room = Arc::clone(&joined.room);
+                self.examine(lane, room, author, reference, draft);
+            }
+            _ => self.hub.publish(joined, draft),
+        }
+    }
+
+    /// Has the entry looked up that a publish refers to, and reads no more until that is done.
+    fn examine(
+        &mut self,
+        lane: RoomRef,
+        room: Arc<Room>,
+        author: Author,
+        reference: Reference,
+        draft: Draft,
+    ) {
+        self.is_examining = true;
+        let hub = Arc::clone(&self.hub);
+        self.pending.push(Box::pin(async move {
+            let result = hub.examine(&room, &author, draft.nonce, reference).await;
+            Finished::Examined {
+                lane,
+                draft,
+                result,
+            }
+        }));
+    }
+
+    fn on_examined(
+        &mut self,
+        lane: RoomRef,
+        draft: Draft,
+        result: Result<Option<Cursor>, Refusal>,
+    ) {
+        self.is_examining = false;
+        let (outlet, nonce) = (&self.member.outlet, draft.nonce);
+        match (self.joined.get(&lane), result) {
+            (Some(joined), Ok(None)) => self.hub.publish(joined, draft),
+            (None, Ok(None)) => {
+                let refusal = Refusal::of(ErrorCode::NotJoined);
+                outlet.send(session::rejected(lane, nonce, refusal));
+            }
+            (_, Ok(Some(cursor))) => outlet.send(Ack {
+                room: lane,
+                nonce,
+                cursor,
+            }),
+            (joined, Err(refusal)) => {
+                if let Some(joined) = joined
+                    && ErrorCode::is_retryable(refusal.code.to_wire())
+                {
+                    joined.lane.refuse(nonce);
+                }
+                outlet.send(session::rejected(lane, nonce, refusal));
+            }
+        }
     }
 
     fn read_before(&self, request: RequestId, lane: RoomRef, before: Cursor, len: u32) {
@@ -482,6 +560,11 @@ impl Served {
                 request,
                 result: Err(refusal),
             } => self.fail(request, refusal),
+            Finished::Examined {
+                lane,
+                draft,
+                result,
+            } => self.on_examined(lane, draft, result),
             Finished::Answered => {
                 self.member
                     .outlet

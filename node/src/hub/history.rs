@@ -101,7 +101,7 @@ impl Hub {
         Ok(ask.older(page))
     }
 
-    async fn read_vetted(
+    pub(super) async fn read_vetted(
         &self,
         room: &RoomName,
         after: Cursor,
@@ -117,7 +117,7 @@ impl Hub {
     }
 
     /// Waits for a turn at the backplane. Cancel safe; first come, first served.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // It is never closed.
         self.turns.acquire().await.ok()
     }

@@ -25,6 +25,7 @@ mod heads;
 pub mod history;
 pub mod inbox;
 mod keys;
+mod refer;
 mod services;
 mod sessions;
 

@@ -25,6 +25,7 @@ mod flush;
 pub mod follow;
 pub mod log;
 mod presence_tail;
+mod refer;
 mod task;
 pub mod vet;
 

@@ -7,7 +7,7 @@ use chat_node::backplane::{
     AppendError, Batch, Continuation, HEAD_MAX, LogBounds, NONCES_REMEMBERED, Outcome,
     PAGE_BYTES_MAX,
 };
-use chat_protocol::{Epoch, Seq, Topic};
+use chat_protocol::{Epoch, Seq, SessionId, Topic};
 
 use super::{On, at, draft, drafts, name, numbers, place, seqs, texts, until};
 
@@ -71,6 +71,40 @@ pub async fn a_repeat_gets_its_first_answer(on: On) {
     }
     assert_eq!(one.say("other", 1, 7, "another room").await.seq, Seq(1));
     assert_eq!(two.all("lobby").await, ["a", "b", "c"]);
+}
+
+pub async fn a_repeat_is_known_before_it_is_appended(on: On) {
+    let cluster = on.start().await;
+    let (one, two) = (cluster.node(), cluster.node());
+    let (lobby, session) = (name("lobby"), SessionId(1));
+    assert_eq!(two.repeat_of("lobby", session, 7).await, None, "no log yet");
+    let first = one.say("lobby", 1, 7, "a").await;
+    for nonce in (9..=2 * NONCES_REMEMBERED as u64 + 200).step_by(2) {
+        one.say("lobby", 1, nonce, "x").await;
+    }
+    let last = one.say("lobby", 1, 5_000, "z").await;
+    let at = |cursor| {
+        Some(Outcome::At {
+            cursor,
+            repeated: true,
+        })
+    };
+    let known = two.append("lobby", vec![draft(1, 501, "x")]).await[0];
+    for (of, nonce, expected) in [
+        (1, 5_000, at(last)),
+        (1, 501, Some(known)),
+        (1, 5_001, None),
+        (1, 502, Some(Outcome::NonceTooOld)),
+        (1, 7, Some(Outcome::NonceTooOld)),
+        (2, 7, None),
+    ] {
+        let found = two.repeat_of("lobby", SessionId(of), nonce).await;
+        assert_eq!(found, expected, "{of} {nonce}, {first}");
+    }
+    let other = two.repeat_of("other", session, 7).await;
+    assert_eq!(other, None, "rooms are apart");
+    let head = two.backplane.read_last(&lobby, 1).await.unwrap().head;
+    assert_eq!(head, last, "asking appends nothing");
 }
 
 pub async fn repeats_within_a_batch_take_no_place(on: On) {

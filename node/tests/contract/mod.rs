@@ -122,6 +122,12 @@ impl Node {
         self.append_knowing(room, None, drafts).await
     }
 
+    pub async fn repeat_of(&self, room: &str, session: SessionId, nonce: u64) -> Option<Outcome> {
+        let room = name(room);
+        let found = self.backplane.repeat_of(&room, session, Nonce(nonce));
+        found.await.unwrap()
+    }
+
     pub async fn append_knowing(
         &self,
         room: &str,

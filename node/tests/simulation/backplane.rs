@@ -9,7 +9,7 @@ use chat_node::backplane::memory::Memory;
 use chat_node::backplane::{
     AppendError, Appended, Attachment, Backplane, Batch, Block, Event, Outcome, Page, ReadError,
 };
-use chat_protocol::{Cursor, RoomName};
+use chat_protocol::{Cursor, Nonce, RoomName, SessionId};
 use futures_util::future::BoxFuture;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -308,6 +308,18 @@ impl Backplane for End {
             };
             self.sky.call(append).await.map_err(AppendError::Unknown)
         })
+    }
+
+    fn repeat_of<'a>(
+        &'a self,
+        room: &'a RoomName,
+        session: SessionId,
+        nonce: Nonce,
+    ) -> BoxFuture<'a, Result<Option<Outcome>, ReadError>> {
+        let room = room.clone();
+        let find =
+            move |sky: &Arc<Sky>| sky.with_model(|model| model.repeat_of(&room, session, nonce));
+        Box::pin(async move { self.sky.call(find).await.map_err(ReadError) })
     }
 
     fn read<'a>(

@@ -139,6 +139,26 @@ impl Model {
         (outcomes, Some(block))
     }
 
+    /// What an append would answer of a nonce that is not new.
+    pub fn repeat_of(&self, room: &RoomName, session: SessionId, nonce: Nonce) -> Option<Outcome> {
+        let log = self.rooms.get(room)?;
+        let epoch = log.meta.as_ref()?.epoch;
+        let window = log.nonces.as_ref()?.get(&session)?;
+        match window.get(&nonce) {
+            Some(seq) => Some(Outcome::At {
+                cursor: Cursor::new(epoch, *seq),
+                repeated: true,
+            }),
+            None if window
+                .last_key_value()
+                .is_some_and(|(last, _)| nonce < *last) =>
+            {
+                Some(Outcome::NonceTooOld)
+            }
+            None => None,
+        }
+    }
+
     /// Reads on from `after`, or the last entries.
     pub fn read(&mut self, room: &RoomName, after: Option<Cursor>, entries: u32) -> Page {
         let log = self.open(room, None, Purpose::Read);

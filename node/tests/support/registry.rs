@@ -108,6 +108,18 @@ macro_rules! forward {
         > {
             self.$inner.append(room, batch)
         }
+
+        fn repeat_of<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+            session: chat_protocol::SessionId,
+            nonce: chat_protocol::Nonce,
+        ) -> futures_util::future::BoxFuture<
+            'a,
+            Result<Option<chat_node::backplane::Outcome>, chat_node::backplane::ReadError>,
+        > {
+            self.$inner.repeat_of(room, session, nonce)
+        }
     };
     ($inner:ident: read) => {
         fn read<'a>(

@@ -268,7 +268,14 @@ fn lane_frame() -> BoxedStrategy<LaneFrame> {
     let content = prop_oneof![
         text().prop_map(Content::Text),
         text().prop_map(Content::Action),
-        (2u32.., bytes()).prop_map(|(content_type, body)| Content::Opaque { content_type, body }),
+        (cursor(), text()).prop_map(|(to, text)| short(Content::Reply { to, text })),
+        (cursor(), text()).prop_map(|(of, text)| short(Content::Edit { of, text })),
+        cursor().prop_map(|of| Content::Delete { of }),
+        (cursor(), "[a-z👍é]{1,8}", any::<bool>()).prop_map(|(to, reaction, on)| {
+            let reaction = reaction.parse().expect("a reaction");
+            Content::Reaction { to, reaction, on }
+        }),
+        (6u32.., bytes()).prop_map(|(content_type, body)| Content::Opaque { content_type, body }),
     ];
     let change = prop_oneof![
         user_name().prop_map(PresenceChange::Joined),
@@ -430,4 +437,14 @@ fn room_ref() -> impl Strategy<Value = RoomRef> {
 
 fn nonce() -> impl Strategy<Value = Nonce> {
     any::<u64>().prop_map(Nonce)
+}
+
+/// The content, or a shorter one when its text leaves no room for its cursor.
+fn short(content: Content) -> Content {
+    match content {
+        Content::Reply { to, .. } | Content::Edit { of: to, .. } if content.check().is_err() => {
+            Content::Delete { of: to }
+        }
+        content => content,
+    }
 }

@@ -121,6 +121,7 @@ pub(crate) const PREPARATIONS: &[Edit] = &[
         "#!lua\n",
         include_str!("log.lua"),
         include_str!("epoch.lua"),
+        include_str!("senders.lua"),
         include_str!("append.lua")
     ))"##,
         replace: r##"    Script::new(
@@ -128,6 +129,7 @@ pub(crate) const PREPARATIONS: &[Edit] = &[
             "#!lua\n",
             include_str!("log.lua"),
             include_str!("epoch.lua"),
+            include_str!("senders.lua"),
             include_str!("append.lua")
         )
         .replace("SABOTAGE_NAME", &format!("'{}'", crate::sabotage())),

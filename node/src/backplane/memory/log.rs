@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use chat_protocol::{Cursor, Epoch, Seq, Topic};
+use chat_protocol::{Cursor, Epoch, Nonce, Seq, SessionId, Topic};
 use tokio::time::Instant;
 
 use super::super::{
@@ -100,6 +100,24 @@ impl Log {
         let block = self.push(first, &frames, now);
         self.trim(now);
         Ok((Appended { outcomes }, block))
+    }
+
+    /// What an append would answer of a nonce that is not new.
+    pub(super) fn repeat_of(
+        &mut self,
+        session: SessionId,
+        nonce: Nonce,
+        now: Instant,
+    ) -> Option<Outcome> {
+        self.senders.rotate(now);
+        match self.senders.find(session, nonce) {
+            Known::New => None,
+            Known::TooOld => Some(Outcome::NonceTooOld),
+            Known::At(seq) => Some(Outcome::At {
+                cursor: Cursor::new(self.head.epoch, seq),
+                repeated: true,
+            }),
+        }
     }
 
     pub(super) fn read(&mut self, after: Cursor, entries_max: u32, now: Instant) -> Page {

@@ -50,6 +50,21 @@ impl AppendAnswer {
     }
 }
 
+/// Reads what `repeat.lua` answers of a nonce that is not new.
+pub(super) fn read_repeat(answer: &[Value]) -> Option<Outcome> {
+    let [Value::BulkString(epoch), seq] = answer else {
+        return None;
+    };
+    let epoch = payload::epoch(epoch)?;
+    Some(match number(seq)? {
+        0 => Outcome::NonceTooOld,
+        seq => Outcome::At {
+            cursor: Cursor::new(epoch, Seq(seq)),
+            repeated: true,
+        },
+    })
+}
+
 /// What `read.lua` answers.
 pub(super) struct ReadAnswer {
     /// What was read.

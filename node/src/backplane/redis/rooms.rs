@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use chat_protocol::{Cursor, Epoch, RoomName, Seq};
+use chat_protocol::{Cursor, Epoch, Nonce, RoomName, Seq, SessionId};
 use redis::{RedisResult, Script, ScriptInvocation, Value};
 use tracing::{debug, warn};
 
 use super::super::{
-    AppendError, Appended, Batch, LogBounds, NONCES_KEPT, PAGE_BYTES_MAX, Page, ReadError,
+    AppendError, Appended, Batch, LogBounds, NONCES_KEPT, Outcome, PAGE_BYTES_MAX, Page, ReadError,
 };
-use super::answers::{AppendAnswer, ReadAnswer};
+use super::answers::{self, AppendAnswer, ReadAnswer};
 use super::keys::Keys;
 use super::link::{CallError, Connected, Link};
 use super::payload;
@@ -97,6 +97,32 @@ impl Rooms {
             }
             question.resumed = answer.stopped;
         }
+    }
+
+    pub(super) async fn repeat_of(
+        &self,
+        link: &Link,
+        room: &RoomName,
+        session: SessionId,
+        nonce: Nonce,
+    ) -> Result<Option<Outcome>, ReadError> {
+        let answer = link
+            .call(async |mut connected| {
+                let mut call = REPEAT.prepare_invoke();
+                for key in self.keys.log(room) {
+                    call.key(key);
+                }
+                call.arg(&session.0.to_be_bytes()[..]).arg(nonce.0);
+                call.invoke_async::<Option<Vec<Value>>>(&mut connected.connection)
+                    .await
+            })
+            .await?;
+        let Some(answer) = answer else {
+            return Ok(None);
+        };
+        answers::read_repeat(&answer)
+            .map(Some)
+            .ok_or_else(|| ReadError("an answer in another form".to_owned()))
     }
 
     pub(super) async fn heads(
@@ -287,7 +313,17 @@ static APPEND: LazyLock<Script> = LazyLock::new(|| {
         "#!lua\n",
         include_str!("log.lua"),
         include_str!("epoch.lua"),
+        include_str!("senders.lua"),
         include_str!("append.lua")
+    ))
+});
+
+static REPEAT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        "#!lua flags=no-writes\n",
+        include_str!("log.lua"),
+        include_str!("senders.lua"),
+        include_str!("repeat.lua")
     ))
 });
 
