@@ -196,10 +196,15 @@ impl Client {
         lock(&self.handle.shared().line).stats()
     }
 
-    /// What nodes are believed by: the certificate of each was verified against it.
+    /// What the node that serves the session is believed by: its certificate was verified against
+    /// it. Never [`Trust::Known`], but what that says of this node.
     #[must_use]
-    pub fn trust(&self) -> &Trust {
-        &self.handle.shared().trust
+    pub fn trust(&self) -> Trust {
+        let trust = &self.handle.shared().trust;
+        match self.session().target.parse() {
+            Ok(target) => trust.of(&target),
+            Err(_) => trust.clone(),
+        }
     }
 
     /// The certificate of the node that serves the session; `None` while there is no connection.

@@ -52,6 +52,7 @@ mod error;
 mod event;
 mod events;
 mod history;
+pub mod inspect;
 pub mod ledger;
 mod lock;
 mod outgoing;
@@ -84,7 +85,7 @@ pub use crate::session::{InvalidTicket, MessageId, SessionTicket, Welcomed};
 pub use crate::sockets::{SETTINGS_LEN_MAX, SOCKETS_LEN_MAX, SocketBuffers, Sockets};
 pub use crate::stats::{ConnectionStats, Traffic};
 pub use crate::target::{DEFAULT_PORT, InvalidTarget, Target};
-pub use crate::trust::{Fingerprint, Trust, TrustError, certs_dir};
+pub use crate::trust::{Fingerprint, KnownNodes, Trust, TrustError, certs_dir};
 
 /// Messages of a client that may wait for their acks, over all rooms.
 pub const PUBLISHES_LEN_MAX: usize = 1024;

@@ -146,13 +146,17 @@ impl Seat {
         }
     }
 
-    /// The settings of connections, those of others if they are equal.
-    pub(crate) fn config(&self, settings: &Settings) -> Result<ClientConfig, TrustError> {
+    /// The settings of connections that believe `trust`, those of others if they are equal.
+    pub(crate) fn config(
+        &self,
+        settings: &Settings,
+        trust: &Trust,
+    ) -> Result<ClientConfig, TrustError> {
         let tickets = match self.sharing {
             Sharing::Own => Tickets::Kept,
             Sharing::Shared => Tickets::Refused,
         };
-        self.pool.config(settings, tickets)
+        self.pool.config(settings, trust, tickets)
     }
 
     /// An endpoint for an address of this kind.
@@ -234,9 +238,14 @@ impl Pool {
         }
     }
 
-    fn config(&self, settings: &Settings, tickets: Tickets) -> Result<ClientConfig, TrustError> {
+    fn config(
+        &self,
+        settings: &Settings,
+        trust: &Trust,
+        tickets: Tickets,
+    ) -> Result<ClientConfig, TrustError> {
         let wishes = Wishes {
-            trust: settings.trust.clone(),
+            trust: trust.clone(),
             keep_alive: settings.keep_alive,
             lane_window_bytes: settings.lane_window_bytes,
         };

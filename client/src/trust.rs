@@ -1,5 +1,5 @@
-//! Which nodes a client believes: a development CA on this machine, a CA of the operator's, or one
-//! pinned certificate.
+//! Which nodes a client believes: a development CA on this machine, a CA of the operator's, those of
+//! the system, one pinned certificate, or what is known of each target.
 //!
 //! Whatever is trusted, the signature of the handshake is verified: a node must own the key of its
 //! certificate. There is no way to switch that off.
@@ -24,6 +24,10 @@ use thiserror::Error;
 
 use crate::target::Target;
 
+mod known;
+
+pub use known::KnownNodes;
+
 /// What a client believes of a node.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Trust {
@@ -38,6 +42,11 @@ pub enum Trust {
     Ca(PathBuf),
     /// The one certificate with this fingerprint, whatever names and dates are in it.
     Pin(Fingerprint),
+    /// The authorities that this system trusts, as for other programs. The node's certificate must
+    /// carry the target's host name or address.
+    System,
+    /// Of a target that is known its certificate, and no other; of others what is usual.
+    Known(KnownNodes),
 }
 
 impl Trust {
@@ -45,6 +54,15 @@ impl Trust {
     #[must_use]
     pub const fn development() -> Self {
         Self::Development { dir: None }
+    }
+
+    /// What is believed of this target: never [`Trust::Known`].
+    #[must_use]
+    pub fn of(&self, target: &Target) -> Self {
+        match self {
+            Self::Known(known) => known.trust(target),
+            other => other.clone(),
+        }
     }
 
     /// Refuses a target that this trust is not for.
@@ -61,37 +79,21 @@ impl Trust {
 
     /// The TLS side of connections that believe this: TLS 1.3, our ALPN, no early data.
     pub(crate) fn tls_config(&self, tickets: Tickets) -> Result<QuicClientConfig, TrustError> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(|error| TrustError::Tls(error.to_string()))?;
-        let builder = match self {
+        let verifier = match self {
             Self::Development { dir } => {
-                let path = development_dir(dir.as_deref()).join(DEVELOPMENT_CA);
+                let path = development_ca(dir.as_deref());
                 if !path.exists() {
                     return Err(TrustError::NoDevelopmentCa { path });
                 }
-                builder.with_root_certificates(roots(&path)?)
+                Verifier::Roots(roots(&path)?)
             }
-            Self::Ca(path) => builder.with_root_certificates(roots(path)?),
-            Self::Pin(fingerprint) => {
-                let verifier = PinVerifier {
-                    fingerprint: *fingerprint,
-                    provider,
-                };
-                builder
-                    .dangerous()
-                    .with_custom_certificate_verifier(Arc::new(verifier))
-            }
+            Self::Ca(path) => Verifier::Roots(roots(path)?),
+            Self::System => Verifier::Roots(system_roots()?),
+            Self::Pin(fingerprint) => Verifier::Pin(Some(*fingerprint)),
+            // Nothing is known of no target in particular: its target was not asked for.
+            Self::Known(_) => return Err(TrustError::Tls("of which node?".to_owned())),
         };
-        let mut config = builder.with_no_client_auth();
-        config.alpn_protocols = vec![chat_protocol::ALPN.to_vec()];
-        config.enable_early_data = false;
-        config.resumption = match tickets {
-            Tickets::Kept => Resumption::in_memory_sessions(TICKETS_LEN_MAX),
-            Tickets::Refused => Resumption::disabled(),
-        };
-        QuicClientConfig::try_from(config).map_err(|error| TrustError::Tls(error.to_string()))
+        tls_config(verifier, tickets)
     }
 }
 
@@ -102,8 +104,49 @@ impl Display for Trust {
             Self::Development { .. } => out.write_str("the development CA of this machine"),
             Self::Ca(path) => write!(out, "the CA file {}", path.display()),
             Self::Pin(_) => out.write_str("its pinned fingerprint"),
+            Self::System => out.write_str("the authorities of this system"),
+            Self::Known(_) => out.write_str("what is known of each node"),
         }
     }
+}
+
+/// What a node's certificate is held against.
+pub(crate) enum Verifier {
+    /// Authorities, of which one must have signed it.
+    Roots(RootCertStore),
+    /// The one with this fingerprint; none for any, to look at it.
+    Pin(Option<Fingerprint>),
+}
+
+/// TLS 1.3, our ALPN, no early data.
+pub(crate) fn tls_config(
+    verifier: Verifier,
+    tickets: Tickets,
+) -> Result<QuicClientConfig, TrustError> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| TrustError::Tls(error.to_string()))?;
+    let builder = match verifier {
+        Verifier::Roots(roots) => builder.with_root_certificates(roots),
+        Verifier::Pin(fingerprint) => {
+            let verifier = PinVerifier {
+                fingerprint,
+                provider,
+            };
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+        }
+    };
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![chat_protocol::ALPN.to_vec()];
+    config.enable_early_data = false;
+    config.resumption = match tickets {
+        Tickets::Kept => Resumption::in_memory_sessions(TICKETS_LEN_MAX),
+        Tickets::Refused => Resumption::disabled(),
+    };
+    QuicClientConfig::try_from(config).map_err(|error| TrustError::Tls(error.to_string()))
 }
 
 /// Whether the next handshake with a node may go on from the last one.
@@ -145,6 +188,12 @@ pub enum TrustError {
     CaFile {
         /// The file.
         path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The system trusts no authority.
+    #[error("this system has no certificates of authorities: {reason}")]
+    NoSystemCa {
         /// Why.
         reason: String,
     },
@@ -221,12 +270,30 @@ fn place(dir: &Path, data_home: Option<&Path>, is_here: bool, home: Option<&Path
     }
 }
 
-fn development_dir(dir: Option<&Path>) -> PathBuf {
-    match (dir, env::var_os("CHAT_CERTS")) {
+/// The file of the development CA: in [`certs_dir`] of `dir`, or else of `$CHAT_CERTS`, or else of
+/// `certs`. It need not exist.
+#[must_use]
+pub fn development_ca(dir: Option<&Path>) -> PathBuf {
+    let dir = match (dir, env::var_os("CHAT_CERTS")) {
         (Some(dir), _) => certs_dir(dir),
         (None, Some(dir)) if !dir.is_empty() => certs_dir(Path::new(&dir)),
         (None, _) => certs_dir(Path::new("certs")),
+    };
+    dir.join(DEVELOPMENT_CA)
+}
+
+/// The authorities of the system. One that cannot be read is none, as long as there are others.
+fn system_roots() -> Result<RootCertStore, TrustError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map(ToString::to_string);
+        return Err(TrustError::NoSystemCa {
+            reason: reason.unwrap_or_else(|| "none was found".to_owned()),
+        });
     }
+    Ok(roots)
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
@@ -261,10 +328,10 @@ pub(crate) fn parse_hex<const LEN: usize>(digits: &str) -> Option<[u8; LEN]> {
     Some(bytes)
 }
 
-/// Believes one certificate, from whoever proves to own its key.
+/// Believes one certificate, or any, from whoever proves to own its key.
 #[derive(Debug)]
 struct PinVerifier {
-    fingerprint: Fingerprint,
+    fingerprint: Option<Fingerprint>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -278,14 +345,13 @@ impl ServerCertVerifier for PinVerifier {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let actual = Fingerprint::of_der(certificate);
-        if actual == self.fingerprint {
-            return Ok(ServerCertVerified::assertion());
+        match self.fingerprint {
+            Some(expected) if expected != actual => {
+                let mismatch = PinMismatch { expected, actual };
+                Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())
+            }
+            _ => Ok(ServerCertVerified::assertion()),
         }
-        let mismatch = PinMismatch {
-            expected: self.fingerprint,
-            actual,
-        };
-        Err(CertificateError::Other(OtherError(Arc::new(mismatch))).into())
     }
 
     fn verify_tls12_signature(

@@ -38,7 +38,7 @@ pub(super) fn ask(client: Client, reference: Option<String>) -> AnswerFuture {
             minor: session.minor,
             way: client.connection_stats().map(Into::into),
             certificate: client.certificate(),
-            trust: client.trust().clone(),
+            trust: client.trust(),
             status,
         })))
     }

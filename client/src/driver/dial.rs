@@ -31,9 +31,7 @@ use crate::trust::{Trust, TrustError};
 /// sessions if the socket is its own.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    trust: Trust,
-    config: ClientConfig,
-    timeout: Duration,
+    settings: Settings,
     seat: Seat,
 }
 
@@ -85,10 +83,12 @@ impl Dialer {
             .sockets
             .as_ref()
             .map_or_else(Seat::own, Sockets::seat);
+        if !matches!(settings.trust, Trust::Known(_)) {
+            // What cannot be used for any target is told before one is tried.
+            seat.config(settings, &settings.trust)?;
+        }
         Ok(Self {
-            trust: settings.trust.clone(),
-            config: seat.config(settings)?,
-            timeout: settings.connect_timeout,
+            settings: settings.clone(),
             seat,
         })
     }
@@ -100,7 +100,7 @@ impl Dialer {
         hello: Hello,
     ) -> Result<Established, DialError> {
         let started = Instant::now();
-        let deadline = started + self.timeout;
+        let deadline = started + self.settings.connect_timeout;
         let mut failures = Vec::new();
         let mut waiting: VecDeque<&Target> = targets.iter().collect();
         let mut racing = FuturesUnordered::new();
@@ -163,7 +163,7 @@ impl Dialer {
         deadline: Instant,
     ) -> Result<Greeted, Reason> {
         // A node that shakes hands and then says nothing must not take the time of all others.
-        let deadline = deadline.min(Instant::now() + self.timeout / 2);
+        let deadline = deadline.min(Instant::now() + self.settings.connect_timeout / 2);
         match timeout_at(deadline, greet(shaken, hello)).await {
             Ok(greeted) => greeted,
             Err(_) => {
@@ -181,15 +181,21 @@ impl Dialer {
     }
 
     async fn try_handshakes(&self, target: &Target) -> Result<Shaken, Reason> {
-        self.trust.check(target).map_err(Reason::Trust)?;
-        let mut waiting: VecDeque<SocketAddr> = resolve(target).await?.into();
+        let trust = self.settings.trust.of(target);
+        trust.check(target).map_err(Reason::Trust)?;
+        let config = self.seat.config(&self.settings, &trust);
+        let config = config.map_err(Reason::Trust)?;
+        let mut waiting: VecDeque<SocketAddr> = resolve(target)
+            .await
+            .map_err(|cause| Reason::Trouble(Trouble::Unreachable(Some(cause))))?
+            .into();
         let mut racing: FuturesUnordered<BoxFuture<'_, Result<Shaken, Reason>>> =
             FuturesUnordered::new();
         let mut reason: Option<Reason> = None;
         let mut answered_at = None;
         loop {
             if let Some(address) = waiting.pop_front() {
-                racing.push(Box::pin(self.handshake(address, target)));
+                racing.push(Box::pin(self.handshake(address, target, config.clone())));
             }
             let now = Instant::now();
             // A node that answered is told about soon, and not hidden by an address that is silent,
@@ -216,9 +222,13 @@ impl Dialer {
         Err(reason.unwrap_or(Reason::Trouble(Trouble::Unreachable(None))))
     }
 
-    async fn handshake(&self, address: SocketAddr, target: &Target) -> Result<Shaken, Reason> {
+    async fn handshake(
+        &self,
+        address: SocketAddr,
+        target: &Target,
+        config: ClientConfig,
+    ) -> Result<Shaken, Reason> {
         let endpoint = self.seat.endpoint(address.ip()).map_err(Reason::Socket)?;
-        let config = self.config.clone();
         let Dialing { connecting, task } =
             sockets::dial(&endpoint, config, address, &target.server_name())
                 .map_err(|error| Reason::Trouble(Trouble::Unreachable(Some(error.to_string()))))?;
@@ -353,22 +363,22 @@ impl Reason {
     }
 }
 
-async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Reason> {
+/// The addresses of a target, or why there are none.
+pub(crate) async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, String> {
     let with_port = |address| SocketAddr::new(address, target.port());
     let name = match target.addresses() {
         Ok(addresses) => return Ok(addresses.into_iter().map(with_port).collect()),
         Err(name) => name,
     };
-    let unknown = |cause: String| Reason::Trouble(Trouble::Unreachable(Some(cause)));
     let found = lookup_host((name, target.port()))
         .await
-        .map_err(|error| unknown(format!("the name {name} cannot be resolved: {error}")))?;
+        .map_err(|error| format!("the name {name} cannot be resolved: {error}"))?;
     let mut addresses: Vec<SocketAddr> = found.take(ADDRESSES_LEN_MAX).collect();
     if target.is_loopback() {
         addresses.retain(|address| address.ip().is_loopback());
     }
     if addresses.is_empty() {
-        return Err(unknown(format!("the name {name} has no usable address")));
+        return Err(format!("the name {name} has no usable address"));
     }
     Ok(addresses)
 }

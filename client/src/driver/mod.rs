@@ -37,6 +37,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info_span};
 
 use crate::backoff::Backoff;
+pub(crate) use crate::driver::dial::resolve;
+pub(crate) use crate::driver::trouble::Trouble;
+
 use crate::builder::Settings;
 use crate::client::Client;
 use crate::command::{COMMANDS_LEN_MAX, Command, Handle, Older, Session, Shared};

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chat_client::inspect::{self, InspectError, Inspected};
 use chat_client::protocol::node::{Closing, Failed};
 use chat_client::protocol::{ALPN, CloseCode, ErrorCode, RequestId, SessionId};
-use chat_client::{Client, ConnectError, Fingerprint, SessionTicket, Trust};
+use chat_client::{Client, ConnectError, Fingerprint, KnownNodes, SessionTicket, Target, Trust};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -69,7 +70,7 @@ async fn the_certificate_and_what_it_was_trusted_by_are_told_while_there_is_a_co
     let certificate = client.certificate().unwrap();
     assert_eq!(certificate.fingerprint, Fingerprint::of_der(&leaf));
     assert!(certificate.not_after.is_some());
-    assert_eq!(*client.trust(), authority.trust());
+    assert_eq!(client.trust(), authority.trust());
     drop((peered, peer));
     step("the loss is noticed", async {
         while client.certificate().is_some() {
@@ -387,4 +388,69 @@ async fn a_dropped_attempt_leaves_nothing_behind() {
     };
     drop(connect);
     step("the client to go", peered.connection.closed()).await;
+}
+
+#[tokio::test]
+async fn a_known_node_is_believed_by_its_certificate_alone() {
+    let (authority, others) = (Authority::new(), Authority::new());
+    let (peer, other) = (Peer::start(&authority), Peer::start(&others));
+    let trust = |nodes: &[(&Peer, Fingerprint)]| {
+        let nodes = nodes.iter().map(|(peer, fingerprint)| {
+            let target: Target = peer.address().to_string().parse().unwrap();
+            (target, *fingerprint)
+        });
+        Trust::Known(KnownNodes::new(nodes, Some(authority.dir().to_owned())))
+    };
+    let builder = |peer: &Peer, trust| {
+        Client::builder()
+            .target(peer.address().to_string())
+            .trust(trust)
+    };
+    // Unknown on this machine: the development CA decides.
+    connected(builder(&peer, trust(&[])), &peer).await;
+    let error = refused_at(builder(&other, trust(&[])), &other).await;
+    assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
+    // Known: nothing else counts, neither for it nor against it.
+    let seen = seen(&other).await.unwrap().fingerprint();
+    connected(builder(&other, trust(&[(&other, seen)])), &other).await;
+    let error = refused_at(builder(&peer, trust(&[(&peer, seen)])), &peer).await;
+    assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
+    // What is known of one node is not believed of another.
+    let error = refused_at(builder(&other, trust(&[(&peer, seen)])), &other).await;
+    assert!(matches!(error, ConnectError::Tls { .. }), "{error:?}");
+}
+
+/// What a look at a peer shows.
+async fn seen(peer: &Peer) -> Result<Inspected, InspectError> {
+    let target: Target = peer.address().to_string().parse().unwrap();
+    let address = inspect::addresses(&target).await.unwrap()[0];
+    tokio::select! {
+        seen = inspect::inspect(&target, address, Duration::from_secs(3)) => seen,
+        never = peer.shake_hands() => never,
+    }
+}
+
+#[tokio::test]
+async fn a_look_shows_the_certificate_and_says_nothing() {
+    let others = Authority::new();
+    let (certificate, key) = others.leaf();
+    let config = tls()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let peer = Peer::with_tls(config, ALPN);
+    let inspected = seen(&peer).await.unwrap();
+    assert_eq!(inspected.certificates, [certificate.to_vec()]);
+    assert_eq!(inspected.fingerprint(), Fingerprint::of_der(&certificate));
+    assert_eq!(inspected.protocol, ALPN);
+    assert_eq!(inspected.names(), ["localhost", "127.0.0.1"]);
+
+    let stranger = Peer::with_alpn(&others, b"h3");
+    let error = seen(&stranger).await.unwrap_err();
+    assert!(matches!(error, InspectError::Refused(_)), "{error:?}");
+
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let target: Target = address.to_string().parse().unwrap();
+    let look = inspect::inspect(&target, address, Duration::from_millis(300)).await;
+    assert!(matches!(look, Err(InspectError::Silent(_))), "{look:?}");
 }
