@@ -102,6 +102,8 @@ pub const fn trust_word(trust: &Trust) -> &'static str {
         Trust::Development { .. } => "development_ca",
         Trust::Ca(_) => "ca_file",
         Trust::Pin(_) => "pin",
+        Trust::System => "system",
+        Trust::Known(_) => "known_node",
     }
 }
 

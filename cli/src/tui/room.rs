@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use chat_client::MessageId;
+use chat_client::{MessageId, References};
 use chat_protocol::lane::PresenceChange;
-use chat_protocol::{Cursor, Topic, UserName};
+use chat_protocol::{Cursor, Text, Topic, UserName};
 
-use super::timeline::{Item, Kind, Timeline, Tone};
+use super::timeline::{ITEMS_LEN_MAX, Item, Kind, Said, Timeline, Tone};
 use crate::operation::Style;
 use crate::report::Place;
 
@@ -23,6 +23,8 @@ pub struct Room {
     pub members: Members,
     /// What was said and happened.
     pub timeline: Timeline,
+    /// What became of the messages.
+    pub references: References,
     /// What was sent to it and is not among the items yet, oldest first.
     pub pending: Vec<Pending>,
     /// Where the user has scrolled to; none at the newest.
@@ -175,6 +177,7 @@ impl Room {
         Self {
             place,
             past,
+            references: References::new(ITEMS_LEN_MAX),
             ..Self::default()
         }
     }
@@ -216,6 +219,15 @@ impl Room {
         }
         let offset = usize::try_from(index - self.timeline.end()).ok()?;
         self.pending.get(offset).map(Entry::Pending)
+    }
+
+    /// The text of a message as it is now; empty when it was deleted or is of a kind without text.
+    #[must_use]
+    pub fn text_of<'a>(&'a self, said: &'a Said) -> &'a str {
+        match self.references.message(said.cursor) {
+            Some(view) => view.text().map_or("", Text::as_str),
+            None => said.text(),
+        }
     }
 
     /// Adds a remark as the newest item.

@@ -5,7 +5,7 @@
 //! * only the server has `***` where names stand, only this program `--`; neither can be a name;
 //! * every text of others goes through [`cells`] here.
 
-use chat_protocol::Content;
+use chat_protocol::{Content, Text};
 use jiff::{Timestamp, civil};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
@@ -66,7 +66,7 @@ pub fn of(room: &Room, index: i64, paper: &Paper<'_>) -> Vec<Line<'static>> {
     rows
 }
 
-fn of_item(_room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line<'static>> {
+fn of_item(room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line<'static>> {
     let theme = paper.theme();
     match &item.kind {
         Kind::Said(said) => {
@@ -76,22 +76,7 @@ fn of_item(_room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line
             } else {
                 Role::Plain
             });
-            let texts = match &said.content {
-                Content::Text(text) => cells::lines(text.as_str()),
-                Content::Action(text) => {
-                    let mut texts = cells::lines(text.as_str());
-                    let name = cells::line(said.author.name.as_str());
-                    texts[0] = format!("{name} {}", texts[0]);
-                    texts
-                }
-                Content::Opaque { content_type, body } => {
-                    vec![format!(
-                        "[content of type {content_type}, {} bytes: this version cannot show it]",
-                        body.len()
-                    )]
-                }
-            };
-            paper.body(&head, &texts, style)
+            said_rows(room, said, &head, style, paper)
         }
         Kind::Crowd(crowd) => {
             let head = Head::plain(theme.sign(Sign::Came), time, theme.style(Role::Dim));
@@ -108,6 +93,74 @@ fn of_item(_room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line
             paper.body(&Head::plain(name, time, style), &cells::lines(text), style)
         }
     }
+}
+
+/// A message as it is now: what it answers, its text, what was made of it.
+fn said_rows(
+    room: &Room,
+    said: &Said,
+    head: &Head,
+    style: Style,
+    paper: &Paper<'_>,
+) -> Vec<Line<'static>> {
+    let theme = paper.theme();
+    let dim = theme.style(Role::Dim);
+    let view = room.references.message(said.cursor);
+    let mut parts: Vec<(String, Style)> = vec![];
+    let answers = match &said.content {
+        Content::Reply { to, .. } => Some(*to),
+        _ => None,
+    };
+    if let Some(to) = answers {
+        let sign = theme.sign(Sign::Answer);
+        let quoted = match room.references.message(to) {
+            Some(quoted) => {
+                let text = quoted.text().map_or("[deleted]", Text::as_str);
+                cells::line(&format!("{sign} {}: {text}", quoted.author().name))
+            }
+            None => format!("{sign} an earlier message"),
+        };
+        let more = theme.sign(Sign::More);
+        parts.push((cells::cut(&quoted, paper.text_columns(), more), dim));
+    }
+    if view.is_some_and(|view| view.is_deleted()) {
+        parts.push(("[deleted]".to_owned(), dim));
+        return paper.parts(head, &parts);
+    }
+    let mut texts = match &said.content {
+        Content::Opaque { content_type, body } => {
+            let bytes = body.len();
+            vec![format!(
+                "[content of type {content_type}, {bytes} bytes: this version cannot show it]"
+            )]
+        }
+        _ => cells::lines(room.text_of(said)),
+    };
+    if let Content::Action(_) = said.content {
+        let name = cells::line(said.author.name.as_str());
+        texts[0] = format!("{name} {}", texts[0]);
+    }
+    if view.is_some_and(|view| view.is_edited())
+        && let Some(last) = texts.last_mut()
+    {
+        last.push_str(" (edited)");
+    }
+    parts.extend(texts.into_iter().map(|text| (text, style)));
+    let reactions = view.map(|view| view.reactions()).unwrap_or_default();
+    if !reactions.is_empty() {
+        let shown: Vec<String> = reactions
+            .iter()
+            .map(|reaction| {
+                let sign = cells::line(reaction.reaction.as_str());
+                match reaction.authors.as_slice() {
+                    [one] => format!("{sign} {}", cells::line(one.name.as_str())),
+                    authors => format!("{sign} {}", authors.len()),
+                }
+            })
+            .collect();
+        parts.push((format!("[{}]", shown.join("  ")), dim));
+    }
+    paper.parts(head, &parts)
 }
 
 fn of_pending(pending: &Pending, time: &str, paper: &Paper<'_>) -> Vec<Line<'static>> {
@@ -229,35 +282,19 @@ impl Paper<'_> {
     }
 
     fn body(&self, head: &Head, texts: &[String], style: Style) -> Vec<Line<'static>> {
-        let dim = self.theme().style(Role::Dim);
-        let more = self.theme().sign(Sign::More);
-        let time = cells::left(&head.time, self.time_columns(), "");
-        let (first, indent) = if self.is_wide() {
-            let first = vec![
-                Span::styled(head.mark.clone(), head.mark_style),
-                Span::styled(format!("{time} "), dim),
-                Span::styled(cells::right(&head.name, NAME_COLUMNS, more), head.style),
-                Span::raw(" "),
-            ];
-            (first, 1 + self.time_columns() + 1 + NAME_COLUMNS + 1)
-        } else {
-            let (open, close) = if head.is_user { ("<", ">") } else { ("", "") };
-            let name = cells::cut(&head.name, NAME_COLUMNS, more);
-            let mut first = vec![Span::styled(head.mark.clone(), head.mark_style)];
-            if self.columns >= TIME_COLUMNS_MIN {
-                first.push(Span::styled(format!("{time} "), dim));
-            }
-            if !name.is_empty() {
-                first.push(Span::styled(format!("{open}{name}{close} "), head.style));
-            }
-            (first, NARROW_INDENT)
-        };
+        let parts: Vec<(String, Style)> = texts.iter().map(|text| (text.clone(), style)).collect();
+        self.parts(head, &parts)
+    }
+
+    /// Lines of a text, each in a style of its own, to the right of a head.
+    fn parts(&self, head: &Head, parts: &[(String, Style)]) -> Vec<Line<'static>> {
+        let (first, indent) = self.head(head);
         let first_columns: usize = first.iter().map(|span| wrap::columns(&span.content)).sum();
         let width = self.columns.saturating_sub(indent).max(1);
         let pad = " ".repeat(first_columns.saturating_sub(indent));
         let mut rows = vec![];
         let mut head = Some(first);
-        for text in texts {
+        for (text, style) in parts {
             let line = if head.is_some() {
                 format!("{pad}{text}")
             } else {
@@ -267,15 +304,53 @@ impl Paper<'_> {
                 let row = match head.take() {
                     Some(mut spans) => {
                         let part = part.get(pad.len()..).unwrap_or_default();
-                        spans.push(Span::styled(part.to_owned(), style));
+                        spans.push(Span::styled(part.to_owned(), *style));
                         spans
                     }
-                    None => vec![Span::raw(" ".repeat(indent)), Span::styled(part, style)],
+                    None => vec![Span::raw(" ".repeat(indent)), Span::styled(part, *style)],
                 };
                 rows.push(Line::from(row));
             }
         }
         rows
+    }
+
+    /// What stands before the first row of a text, and the column that its further rows begin at.
+    fn head(&self, head: &Head) -> (Vec<Span<'static>>, usize) {
+        let dim = self.theme().style(Role::Dim);
+        let more = self.theme().sign(Sign::More);
+        let time = cells::left(&head.time, self.time_columns(), "");
+        let mut spans = vec![Span::styled(head.mark.clone(), head.mark_style)];
+        if self.is_wide() {
+            spans.push(Span::styled(format!("{time} "), dim));
+            let name = cells::right(&head.name, NAME_COLUMNS, more);
+            spans.push(Span::styled(name, head.style));
+            spans.push(Span::raw(" "));
+            return (spans, self.columns - self.text_columns());
+        }
+        if self.columns >= TIME_COLUMNS_MIN {
+            spans.push(Span::styled(format!("{time} "), dim));
+        }
+        let name = cells::cut(&head.name, NAME_COLUMNS, more);
+        if !name.is_empty() {
+            let name = if head.is_user {
+                format!("<{name}> ")
+            } else {
+                format!("{name} ")
+            };
+            spans.push(Span::styled(name, head.style));
+        }
+        (spans, NARROW_INDENT)
+    }
+
+    /// Columns of a text.
+    fn text_columns(&self) -> usize {
+        let before = if self.is_wide() {
+            1 + self.time_columns() + 1 + NAME_COLUMNS + 1
+        } else {
+            NARROW_INDENT
+        };
+        self.columns.saturating_sub(before).max(1)
     }
 
     fn rule(&self, word: &str, role: Role) -> Line<'static> {

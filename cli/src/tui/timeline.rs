@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use chat_client::MessageId;
 use chat_protocol::lane::{Author, PresenceChange};
-use chat_protocol::{Content, Cursor, UserName};
+use chat_protocol::{Content, Cursor, Text, UserName};
 
 /// The items of one room, oldest first.
 #[derive(Debug, Default)]
@@ -268,10 +268,7 @@ impl Said {
     /// The text, if it has one.
     #[must_use]
     pub fn text(&self) -> &str {
-        match &self.content {
-            Content::Text(text) | Content::Action(text) => text.as_str(),
-            _ => "",
-        }
+        self.content.text().map_or("", Text::as_str)
     }
 }
 

@@ -335,11 +335,13 @@ impl Model {
     }
 
     fn edit_last(&mut self, now: Now) {
-        let found = self.room().timeline.iter().rev().find_map(|(_, item)| {
+        let room = self.room();
+        let found = room.timeline.iter().rev().find_map(|(_, item)| {
             let Kind::Said(said) = &item.kind else {
                 return None;
             };
-            said.own.then(|| (said.cursor, said.text().to_owned()))
+            let text = room.text_of(said);
+            (said.own && !text.is_empty()).then(|| (said.cursor, text.to_owned()))
         });
         match found {
             Some((cursor, text)) => {

@@ -278,7 +278,7 @@ impl Model {
             return;
         };
         let cursor = said.cursor;
-        let text = self.room().text_of(said);
+        let text = self.room().text_of(said).to_owned();
         let author = said.author.name.as_str().to_owned();
         let own = said.own;
         match letter {

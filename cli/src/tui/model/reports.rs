@@ -207,6 +207,10 @@ impl Model {
         }
         let author = message.author.name.clone();
         room.typing.retain(|(name, _)| *name != author);
+        if !message.content.is_message() {
+            room.references.on_message(cursor, &message);
+            return room.catch_up(cursor, now.ms);
+        }
         let is_missed = room.catching.is_some();
         let at = room.push_message(cursor, message, own, mention);
         if let Some(catching) = &mut room.catching {
@@ -492,6 +496,7 @@ impl Model {
 impl Room {
     /// Adds a message of the lane as the newest item. Gives its index.
     fn push_message(&mut self, cursor: Cursor, message: Message, own: bool, mention: bool) -> i64 {
+        self.references.on_message(cursor, &message);
         let item = item_of(cursor, message, own, mention);
         self.timeline.push(item)
     }
@@ -504,13 +509,9 @@ impl Room {
         own: bool,
         mention: bool,
     ) -> Option<Item> {
-        Some(item_of(cursor, message, own, mention))
-    }
-
-    /// The text of a message as it is now.
-    #[must_use]
-    pub fn text_of(&self, said: &Said) -> String {
-        said.text().to_owned()
+        self.references.on_message(cursor, &message);
+        let is_message = message.content.is_message();
+        is_message.then(|| item_of(cursor, message, own, mention))
     }
 
     /// An entry came: after the last of those that were missed it is said how many they were.
