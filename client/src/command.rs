@@ -76,7 +76,9 @@ pub(crate) struct Older {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) outgoing: Mutex<Outgoing<Settle>>,
-    /// Something was added to `outgoing`.
+    /// Rooms where the user is typing, each once: told at once or never.
+    pub(crate) typing: Mutex<Vec<LocalRoom>>,
+    /// Something was added to `outgoing` or `typing`.
     pub(crate) published: Notify,
     pub(crate) session: Mutex<Session>,
     /// The rooms that are joined, over reconnects.

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 use std::time::Duration;
 
 use chat_protocol::lane::{EndReason, GapReason, Message, Notice, PresenceChange, TopicChanged};
-use chat_protocol::{CloseCode, Cursor, RoomName, Seq, Topic, UserName};
+use chat_protocol::{CloseCode, Cursor, RoomName, Seq, SessionId, Topic, UserName};
 
 use crate::session::Welcomed;
 
@@ -104,6 +104,17 @@ pub enum Event {
         /// Changes beyond those listed.
         more: u32,
     },
+    /// Somebody else is typing, as far as is known: for [`TYPING_TIME`](crate::TYPING_TIME) from now
+    /// on, or until a [`Message`](Self::Message) of that session comes. A hint without order, of which
+    /// some are lost, and the first to go when events wait.
+    Typing {
+        /// The room.
+        room: RoomName,
+        /// Who.
+        session: SessionId,
+        /// Their name.
+        name: UserName,
+    },
     /// The last event of a room: it was left, or taken away.
     Left {
         /// The room.
@@ -146,6 +157,7 @@ impl Event {
             | Self::Damaged { room, .. }
             | Self::Gap { room, .. }
             | Self::Presence { room, .. }
+            | Self::Typing { room, .. }
             | Self::Left { room, .. } => Some(room),
             _ => None,
         }

@@ -104,6 +104,8 @@ pub(crate) struct EventQueue {
 #[derive(Debug, Default)]
 struct Inner {
     events: VecDeque<Queued>,
+    /// Those of `events` that are `Typing`.
+    typing: usize,
     finished: bool,
     abandoned: bool,
 }
@@ -150,6 +152,19 @@ impl EventQueue {
             return;
         }
         inner.make_way_for(&event, self.len_max);
+        inner.events.push_back(Queued { event, place: None });
+        drop(inner);
+        self.ready.notify_one();
+    }
+
+    /// Adds a hint, unless enough wait. Never waits.
+    pub(crate) fn push_typing(&self, event: Event) {
+        let mut inner = lock(&self.inner);
+        let is_full = inner.typing >= TYPING_LEN_MAX || inner.events.len() >= self.len_max / 2;
+        if inner.finished || inner.abandoned || is_full {
+            return;
+        }
+        inner.typing += 1;
         inner.events.push_back(Queued { event, place: None });
         drop(inner);
         self.ready.notify_one();
@@ -251,6 +266,7 @@ impl EventQueue {
         let mut inner = lock(&self.inner);
         inner.abandoned = true;
         inner.events.clear();
+        inner.typing = 0;
         drop(inner);
         self.space.notify_waiters();
         self.abandoned.notify_one();
@@ -265,6 +281,7 @@ impl EventQueue {
                 Popped::Empty
             };
         };
+        inner.typing -= usize::from(is_typing(&event));
         // Lanes are woken when half of the queue is free, so that they add many at a time.
         let has_space = inner.events.len() == self.len_max / 2;
         inner.shrink();
@@ -290,6 +307,8 @@ impl EventQueue {
         } else {
             inner.events.drain(..len).collect()
         };
+        let typing = taken.iter().filter(|queued| is_typing(&queued.event));
+        inner.typing -= typing.count();
         drop(inner);
         // As of `pop`: once, when half of the queue is free.
         if before > self.len_max / 2 && before - len <= self.len_max / 2 {
@@ -302,6 +321,10 @@ impl EventQueue {
         }
         Some(len)
     }
+}
+
+const fn is_typing(event: &Event) -> bool {
+    matches!(event, Event::Typing { .. })
 }
 
 /// Takes note of how far the application is in a room.
@@ -351,6 +374,9 @@ pub const EVENTS_LEN_MAX: usize = 1024;
 
 /// Fewest that may be asked for with [`Builder::events_len_max`](crate::Builder::events_len_max).
 pub const EVENTS_LEN_MIN: usize = 32;
+
+/// Hints of who is typing that wait: newer ones than these are not needed.
+const TYPING_LEN_MAX: usize = 16;
 
 /// Events whose space an empty queue keeps.
 const KEPT_LEN_MAX: usize = 8;

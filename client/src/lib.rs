@@ -67,6 +67,7 @@ pub mod trust;
 
 pub use chat_protocol as protocol;
 pub use chat_protocol::client::Start;
+pub use chat_protocol::datagram::TYPING_TIME;
 pub use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, PresenceChange};
 pub use chat_protocol::node::{Durability, MemberPage, RoomSummary, Status};
 
@@ -80,7 +81,7 @@ pub use crate::event::{Disconnect, Event};
 pub use crate::events::{EVENTS_LEN_MAX, EVENTS_LEN_MIN, Events};
 pub use crate::history::HistoryPage;
 pub use crate::references::{MessageView, ReactionView, References};
-pub use crate::room::{Room, RoomSnapshot};
+pub use crate::room::{Room, RoomSnapshot, TYPING_EVERY};
 pub use crate::session::{InvalidTicket, MessageId, SessionTicket, Welcomed};
 pub use crate::sockets::{SETTINGS_LEN_MAX, SOCKETS_LEN_MAX, SocketBuffers, Sockets};
 pub use crate::stats::{ConnectionStats, Traffic};

@@ -3,9 +3,11 @@
 use std::fmt::{self, Debug};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chat_protocol::{Content, Cursor, RoomName, SessionId, Text, Topic, UserName};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::command::{Command, Handle, Older};
 use crate::delivery::Delivery;
@@ -100,6 +102,32 @@ impl Room {
         self.push(Body::Topic(topic.parse::<Topic>()?))
     }
 
+    /// Tells the other members that the user is typing here: call it at every key. At most one in
+    /// [`TYPING_EVERY`] is sent, and the first after a message at once. Never waits, and nothing
+    /// depends on it: without a connection, in a large room, or when the node does not know this,
+    /// nobody is told. See [`Event::Typing`](crate::Event::Typing).
+    ///
+    /// Only for the room that the user looks at, and not for what is no message.
+    pub fn typing(&self) {
+        {
+            let mut inner = lock(&self.state.inner);
+            let now = Instant::now();
+            if inner.typed_at.is_some_and(|at| now < at + TYPING_EVERY) {
+                return;
+            }
+            inner.typed_at = Some(now);
+        }
+        let shared = self.handle.shared();
+        {
+            let mut typing = lock(&shared.typing);
+            if typing.contains(&self.state.local) {
+                return;
+            }
+            typing.push(self.state.local);
+        }
+        shared.published.notify_one();
+    }
+
     /// Reads the entries right before a place in the room's log, to scroll back: `before` is the
     /// cursor of the oldest entry the application has, or [`HistoryPage::before`] of the page after
     /// it. At most `len` entries come, and at most 256 of them, oldest first; a page may have
@@ -158,6 +186,8 @@ impl Room {
                 NotTaken::Closed => PublishError::Closed,
             })?;
         shared.published.notify_one();
+        // What was typed is said: what is typed next is news.
+        lock(&self.state.inner).typed_at = None;
         let session: SessionId = lock(&shared.session).welcomed.session;
         Ok(Delivery::new(MessageId { session, nonce }, receiver))
     }
@@ -190,6 +220,8 @@ pub(crate) struct RoomInner {
     /// Everything up to here was handed to the application.
     pub(crate) handed: Option<Cursor>,
     pub(crate) own: OwnPlaces,
+    /// When it was told last that the user is typing.
+    pub(crate) typed_at: Option<Instant>,
 }
 
 impl RoomState {
@@ -199,6 +231,7 @@ impl RoomState {
             reached: None,
             handed: None,
             own: OwnPlaces::default(),
+            typed_at: None,
         };
         Self {
             local,
@@ -212,3 +245,7 @@ impl RoomState {
         lock(&self.inner).reached
     }
 }
+
+/// How often the other members are told that the user is typing: often enough for them to take it for
+/// one ([`TYPING_TIME`](crate::TYPING_TIME)), also when one is lost now and then.
+pub const TYPING_EVERY: Duration = Duration::from_secs(3);

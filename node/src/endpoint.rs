@@ -104,7 +104,9 @@ fn transport(idle_timeout: Duration, datagram_bytes_max: u16) -> io::Result<Tran
         .send_window(SEND_WINDOW_BYTES.into())
         // Many lanes with little in each: packets fill better when a lane is sent out whole.
         .send_fairness(false)
-        .datagram_receive_buffer_size(None)
+        // A few typing datagrams, of which the oldest go first.
+        .datagram_receive_buffer_size(Some(DATAGRAMS_BYTES))
+        .datagram_send_buffer_size(DATAGRAMS_BYTES)
         .max_idle_timeout(Some(idle_timeout.try_into().map_err(io::Error::other)?))
         .mtu_discovery_config(Some(mtu))
         .ack_frequency_config(Some(acks));
@@ -220,6 +222,9 @@ pub(crate) const RECEIVE_WINDOW_BYTES: u32 = 256 << 10;
 /// What the node keeps of what a client has not acknowledged, in bytes: a fifth of a second at 10
 /// Mbit/s. Beyond it a lane waits at its cursor, which costs nothing.
 pub(crate) const SEND_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Datagrams that wait to be read or sent, each way, in bytes: some dozens, a second of a busy client.
+pub(crate) const DATAGRAMS_BYTES: usize = 4 << 10;
 
 /// Buffers of the UDP socket, in bytes: about a tenth of a second of a busy node.
 const SOCKET_BYTES: usize = 4 << 20;

@@ -7,13 +7,16 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
 use bytes::{Bytes, BytesMut};
+use chat_protocol::datagram::{NodeDatagram, Typing};
 use chat_protocol::lane::{EndReason, HistoryPage};
 use chat_protocol::limits::IN_FLIGHT_MAX;
-use chat_protocol::{CloseCode, Cursor, Frame, NodeFrame, Nonce, RoomName, RoomRef, UserName};
+use chat_protocol::{
+    CloseCode, Cursor, Frame, NodeFrame, Nonce, RoomName, RoomRef, SessionId, UserName,
+};
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 use tracing::debug;
@@ -32,6 +35,8 @@ pub struct Outlet {
     word: Mutex<Word>,
     in_flight: AtomicUsize,
     eased: Notify,
+    /// The session, when its client wants to be told who is typing.
+    listener: OnceLock<SessionId>,
     // Boxed: a channel keeps slots for 32, and hardly anybody is ever invited.
     invitations: mpsc::Sender<Box<Invitation>>,
 }
@@ -60,6 +65,8 @@ pub struct Word {
     pub pages: Vec<PageOut>,
     /// Lanes to end.
     pub end: Vec<(RoomRef, EndReason)>,
+    /// Datagrams that tell who is typing, the newest last.
+    pub typing: VecDeque<Bytes>,
     /// The connection is to be closed, after everything else was written.
     pub close: Option<(CloseCode, String)>,
     /// Let go when everything was looked at: the flusher waits for that.
@@ -110,6 +117,7 @@ impl Outlet {
             word: Mutex::default(),
             in_flight: AtomicUsize::new(0),
             eased: Notify::new(),
+            listener: OnceLock::new(),
             invitations,
         };
         (outlet, receiver)
@@ -154,6 +162,34 @@ impl Outlet {
     /// Asks for a lane to be ended.
     pub fn end(&self, room: RoomRef, reason: EndReason) {
         self.word().end.push((room, reason));
+        self.writer.wake();
+    }
+
+    /// The client of this session wants to be told who is typing.
+    pub fn listen(&self, session: SessionId) {
+        // Said once, when it is welcomed.
+        let _ = self.listener.set(session);
+    }
+
+    /// Tells that somebody else is typing. Newest wins: beyond the bound the oldest is dropped.
+    pub fn tell_typing(&self, room: RoomRef, author: SessionId, name: &UserName) {
+        if self.listener.get().is_none_or(|session| *session == author) {
+            return;
+        }
+        let typing = NodeDatagram::Typing(Typing {
+            room,
+            session: author,
+            name: name.clone(),
+        });
+        let mut word = self.word();
+        if word.has_ended {
+            return;
+        }
+        if word.typing.len() >= TYPING_LEN_MAX {
+            word.typing.pop_front();
+        }
+        word.typing.push_back(typing.to_bytes());
+        drop(word);
         self.writer.wake();
     }
 
@@ -305,5 +341,53 @@ impl Lane {
 /// answers.
 pub(crate) const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
+/// Datagrams about who is typing that wait for the writer.
+pub(crate) const TYPING_LEN_MAX: usize = 32;
+
 /// Rooms of two a session may be asked into before it has opened them.
 const INVITATIONS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typing(outlet: &Outlet) -> Vec<Bytes> {
+        outlet
+            .take(futures_util::task::noop_waker_ref())
+            .typing
+            .into()
+    }
+
+    #[test]
+    fn only_listeners_are_told_who_is_typing_and_never_that_they_are() {
+        let name: UserName = "ann".parse().unwrap();
+        let outlet = Outlet::new(ConnectionId(1)).0;
+        outlet.tell_typing(RoomRef(1), SessionId(7), &name);
+        assert!(typing(&outlet).is_empty(), "an older client");
+        outlet.listen(SessionId(7));
+        outlet.tell_typing(RoomRef(1), SessionId(7), &name);
+        assert!(typing(&outlet).is_empty(), "it knows");
+        outlet.tell_typing(RoomRef(1), SessionId(8), &name);
+        assert_eq!(typing(&outlet).len(), 1);
+    }
+
+    #[test]
+    fn the_newest_of_too_many_are_told() {
+        let name: UserName = "ann".parse().unwrap();
+        let outlet = Outlet::new(ConnectionId(1)).0;
+        outlet.listen(SessionId(7));
+        for room in 0..100 {
+            outlet.tell_typing(RoomRef(room), SessionId(8), &name);
+        }
+        let told = typing(&outlet);
+        assert_eq!(told.len(), TYPING_LEN_MAX);
+        let last = NodeDatagram::decode(told.last().unwrap()).unwrap();
+        let Some(NodeDatagram::Typing(last)) = last else {
+            panic!("{last:?}");
+        };
+        assert_eq!(last.room, RoomRef(99));
+        outlet.end_taking();
+        outlet.tell_typing(RoomRef(1), SessionId(8), &name);
+        assert!(typing(&outlet).is_empty(), "nobody looks any more");
+    }
+}

@@ -44,7 +44,9 @@ contract! {
         only_subscribed_rooms_are_announced
         many_subscriptions_at_once
         a_node_that_does_not_read_is_told_what_it_missed
-        gossip_reaches_every_node;
+        gossip_reaches_every_node
+        whispers_reach_all_subscribed_nodes_and_enter_no_log
+        whispers_make_nobody_miss_anything;
     nodes:
         a_registry_is_as_written_last
         a_large_registry_is_written_at_once

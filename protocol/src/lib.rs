@@ -21,6 +21,8 @@
 //! each entry that follows is one further. That is what lets every node send the very bytes that
 //! are in the log, to every reader.
 //!
+//! What may be lost, such as who is typing, is said in [datagrams](datagram).
+//!
 //! Unknown kinds: an odd one is skipped, an even one is an error. A shipped body never changes.
 
 mod bounded;
@@ -29,6 +31,7 @@ pub mod code;
 pub mod codec;
 pub mod content;
 pub mod cursor;
+pub mod datagram;
 mod frame;
 pub mod id;
 pub mod lane;
@@ -43,6 +46,7 @@ pub use code::{CloseCode, ErrorCode, StreamCode};
 pub use codec::{FrameDecoder, FrameError, RawFrame};
 pub use content::{Content, Reaction, Reference, Right};
 pub use cursor::{Cursor, Epoch, Seq};
+pub use datagram::{ClientDatagram, NodeDatagram};
 pub use frame::Frame;
 pub use id::{AccountId, Nonce, RequestId, RoomRef, Secret, SessionId, Token};
 pub use lane::LaneFrame;

@@ -71,11 +71,20 @@ pub const GOAWAY_NODES_MAX: usize = 16;
 /// a 17-byte account, a 64-byte name, nonce and time of 10 bytes each, and a few lengths.
 pub const ENTRY_OVERHEAD_BYTES_MAX: usize = 256;
 
+/// Largest datagram about who is typing, in bytes: a kind, two ids and the longest name, with room to
+/// spare.
+pub const TYPING_BYTES_MAX: usize = 128;
+
+/// Most members of a room whose members are told who is typing. In larger rooms somebody always is,
+/// and each would be told to all.
+pub const TYPING_MEMBERS_MAX: usize = 50;
+
 /// Largest UDP payload a node sends, where the client takes it (QUIC's `max_udp_payload_size`) and the
 /// path carries it, in bytes. Ten of them fit into the 64 KiB that a system takes in one call.
 pub const DATAGRAM_BYTES_MAX: u16 = 6_500;
 
 const _: () = assert!(BODY_BYTES_MAX + ENTRY_OVERHEAD_BYTES_MAX <= FRAME_BYTES_MAX);
+const _: () = assert!(2 + 5 + 10 + 1 + USER_NAME_BYTES_MAX <= TYPING_BYTES_MAX);
 const _: () = assert!(TOKEN_BYTES_MAX + 512 <= FRAME_BYTES_MAX);
 const _: () = assert!(PAGE_LEN_MAX * (ROOM_NAME_BYTES_MAX + 16) + 64 <= FRAME_BYTES_MAX);
 const _: () = assert!(PRESENCE_NAMES_MAX * 2 * (USER_NAME_BYTES_MAX + 4) + 64 <= FRAME_BYTES_MAX);

@@ -119,6 +119,8 @@ fn every_limit_is_listed_with_its_value() {
         DETAIL_BYTES_MAX,
         GOAWAY_NODES_MAX,
         ENTRY_OVERHEAD_BYTES_MAX,
+        TYPING_BYTES_MAX,
+        TYPING_MEMBERS_MAX,
         DATAGRAM_BYTES_MAX,
     ];
     let rows = table("## 14. Limits and times", "| Limit |");

@@ -38,12 +38,15 @@ impl Driver {
                 }
                 return;
             }
+            LinkInput::Datagram(Ok(datagram)) => return self.on_datagram(&datagram),
             LinkInput::Read(Ok(None)) => {
                 return self.on_fault("the control stream ended without a goodbye", now);
             }
             LinkInput::Wrote(Err(error)) => error.into(),
             LinkInput::Read(Err(error)) => error.into(),
-            LinkInput::Lane(Err(error)) => Lost::Connection(error),
+            LinkInput::Lane(Err(error)) | LinkInput::Datagram(Err(error)) => {
+                Lost::Connection(error)
+            }
         };
         match lost {
             Lost::Connection(error) => {

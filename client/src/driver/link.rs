@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use chat_protocol::datagram::TYPING;
 use chat_protocol::limits::IN_FLIGHT_MAX;
 use chat_protocol::{ClientFrame, Frame, FrameDecoder, RoomRef};
 use quinn::{Chunk, Connection, ConnectionError, ReadError, RecvStream, SendStream, WriteError};
@@ -35,6 +36,8 @@ pub(crate) struct Link {
     pub(crate) decoder: FrameDecoder,
     /// Publishes the node takes without having answered.
     pub(crate) in_flight_max: usize,
+    /// Whether the node tells who is typing, and wants to be told.
+    pub(crate) has_typing: bool,
     /// The rooms that are joined on this connection.
     pub(crate) rooms: HashMap<RoomRef, LocalRoom>,
     send: SendStream,
@@ -52,6 +55,7 @@ pub(crate) enum LinkInput {
     Wrote(Result<usize, WriteError>),
     Read(Result<Option<Chunk>, ReadError>),
     Lane(Result<RecvStream, ConnectionError>),
+    Datagram(Result<Bytes, ConnectionError>),
 }
 
 impl Link {
@@ -67,6 +71,7 @@ impl Link {
             target,
             decoder: greeted.decoder,
             in_flight_max,
+            has_typing: greeted.welcome.features.contains(&TYPING),
             rooms: HashMap::new(),
             send: greeted.send,
             recv: greeted.recv,
@@ -76,19 +81,21 @@ impl Link {
         }
     }
 
-    /// Waits for whatever happens next. Cancel safe: each of the three calls is.
+    /// Waits for whatever happens next. Cancel safe: each of the four calls is.
     pub(crate) async fn input(&mut self) -> LinkInput {
         let Self {
             connection,
             send,
             recv,
             out,
+            has_typing,
             ..
         } = self;
         tokio::select! {
             wrote = send.write(out), if !out.is_empty() => LinkInput::Wrote(wrote),
             read = recv.read_chunk(READ_BYTES, true) => LinkInput::Read(read),
             lane = connection.accept_uni() => LinkInput::Lane(lane),
+            datagram = connection.read_datagram(), if *has_typing => LinkInput::Datagram(datagram),
         }
     }
 

@@ -8,6 +8,7 @@
 //! * [`older`]: pages of older entries.
 //! * [`doubt`]: messages whose fate will not be known.
 //! * [`control`]: answers of the node. [`requests`]: what they answer. [`rooms`]: who is where.
+//! * [`typing`]: who is typing, in datagrams.
 //! * [`reconnect`]: losing a connection, getting another, moving. [`closing`]: the end.
 
 mod closing;
@@ -23,6 +24,7 @@ mod reconnect;
 mod requests;
 mod rooms;
 mod trouble;
+mod typing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -84,6 +86,7 @@ pub(crate) async fn connect(
     };
     let shared = Arc::new(Shared {
         outgoing: Mutex::new(Outgoing::new(crate::PUBLISHES_LEN_MAX, used)),
+        typing: Mutex::default(),
         published: Notify::new(),
         session: Mutex::new(session),
         rooms: Mutex::default(),
@@ -257,6 +260,7 @@ impl Driver {
         self.advance_rooms(now);
         self.advance_older(now);
         self.advance_publishes(now);
+        self.advance_typing();
         self.advance_close(now);
     }
 

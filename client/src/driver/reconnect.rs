@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::client::{Hello, Resume};
+use chat_protocol::datagram::TYPING;
 use chat_protocol::limits::AGENT_BYTES_MAX;
 use chat_protocol::node::Welcome;
 use chat_protocol::{MINOR, SessionId, Token};
@@ -235,7 +236,7 @@ pub(crate) fn hello(
     }
     Hello {
         minor: MINOR,
-        features: Vec::new(),
+        features: vec![TYPING],
         agent,
         name,
         token: settings.token.clone().map(Token),

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use chat_protocol::{Epoch, RoomName, Seq, Topic};
+use chat_protocol::{Epoch, RoomName, Seq, SessionId, Topic};
 use tokio::time::timeout;
 
 use super::*;
@@ -261,4 +261,37 @@ async fn a_burst_that_was_read_takes_no_memory() {
         }
         assert!(lock(&queue.inner).events.capacity() <= KEPT_LEN_MAX);
     }
+}
+
+fn typing(session: u64) -> Event {
+    Event::Typing {
+        room: RoomName::parse("lobby").unwrap(),
+        session: SessionId(session),
+        name: "ann".parse().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn hints_of_who_is_typing_are_few_and_take_no_space_that_others_need() {
+    let (queue, room) = (EventQueue::new(EVENTS_LEN_MAX), room());
+    for session in 0..100 {
+        queue.push_typing(typing(session));
+    }
+    let mut taken = Vec::new();
+    assert_eq!(queue.pop_many(&mut taken, 10), Some(10));
+    assert_eq!(queue.pop_many(&mut taken, 1_000), Some(TYPING_LEN_MAX - 10));
+    queue.push_typing(typing(1));
+    assert!(
+        matches!(popped(&queue), Some(Event::Typing { .. })),
+        "there is room again"
+    );
+    let ticket = LaneTicket {
+        room: Arc::clone(&room),
+        lane: 5,
+    };
+    queue.attach(&room, 5);
+    fill(&queue, &ticket).await;
+    queue.push_typing(typing(1));
+    let all = queue.pop_many(&mut taken, usize::MAX);
+    assert_eq!(all, Some(EVENTS_LEN_MAX), "a full queue takes no hint");
 }

@@ -13,4 +13,5 @@ mod publish;
 mod reconnect;
 mod rooms;
 mod sockets;
+mod typing;
 mod wishes;

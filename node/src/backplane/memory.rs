@@ -23,7 +23,7 @@ use self::nodes::Nodes;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Event, Lease, LogBounds,
-    NodeId, Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Survival,
+    NodeId, Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Survival, check_whisper,
 };
 
 /// What the nodes of one process share.
@@ -153,6 +153,17 @@ impl Store {
         Ok(appended)
     }
 
+    fn whisper(&mut self, room: &RoomName, whisper: &Bytes) -> Result<(), ReadError> {
+        check_whisper(whisper)?;
+        for end in self.ends.iter_mut().filter(|end| end.rooms.contains(room)) {
+            end.outbox.send(Event::Whispered {
+                room: room.clone(),
+                whisper: whisper.clone(),
+            });
+        }
+        Ok(())
+    }
+
     fn gossip(&mut self, gossip: &Bytes) {
         for end in &mut self.ends {
             end.outbox.send(Event::Gossip(gossip.clone()));
@@ -258,6 +269,14 @@ impl Backplane for Attached {
                 end.rooms.remove(room);
             }
         })
+    }
+
+    fn whisper<'a>(
+        &'a self,
+        room: &'a RoomName,
+        whisper: Bytes,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.call(move |store| store.whisper(room, &whisper))
     }
 
     fn renew<'a>(

@@ -18,6 +18,9 @@
 //!   been trimmed.
 //! * No (epoch, seq) ever names two different entries. A log that lost or rolled back its memory
 //!   goes on in a new epoch, with seqs above all that were ever seen.
+//! * [Whispers](Backplane::whisper) are for what nobody needs to hear: they reach the nodes that are
+//!   subscribed to a room, or some of them, or none; they enter no log, and make no node miss
+//!   anything else.
 //! * A registry entry of a node lives as long as the node's lease. When the lease ends, all of
 //!   them are gone in one step.
 //! * Every call ends within the implementation's timeout. All calls are safe to repeat.
@@ -115,6 +118,18 @@ pub trait Backplane: Debug + Send + Sync + 'static {
 
     /// Ends announcements of a room. Never fails: what is left over is ignored by the reader.
     fn unsubscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, ()>;
+
+    /// Tells something to the nodes that are subscribed to a room, this one included if it is.
+    /// It is kept nowhere, has no order with announcements, may be lost, and is dropped first where a
+    /// node is behind. At most [`WHISPER_BYTES_MAX`].
+    ///
+    /// # Errors
+    /// When it is too long, or the backplane does not answer. There is no need to repeat it.
+    fn whisper<'a>(
+        &'a self,
+        room: &'a RoomName,
+        whisper: Bytes,
+    ) -> BoxFuture<'a, Result<(), ReadError>>;
 
     /// Renews a node's lease and sends `gossip` to every node, itself included.
     ///
@@ -220,6 +235,19 @@ pub struct Attachment {
 /// Events a node may be behind before hints are dropped: a second of a busy cluster.
 pub const EVENTS_LEN_MAX: usize = 4_096;
 
+/// Most bytes of a whisper.
+pub const WHISPER_BYTES_MAX: usize = 256;
+
+/// Refuses a whisper that is too long.
+pub(crate) fn check_whisper(whisper: &Bytes) -> Result<(), ReadError> {
+    match whisper.len() {
+        ..=WHISPER_BYTES_MAX => Ok(()),
+        bytes => Err(ReadError(format!(
+            "a whisper of {bytes} bytes, limit {WHISPER_BYTES_MAX}"
+        ))),
+    }
+}
+
 /// What a backplane says by itself.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -229,6 +257,13 @@ pub enum Event {
         room: RoomName,
         /// The entries.
         block: Block,
+    },
+    /// Something was whispered in a room.
+    Whispered {
+        /// The room, as the whisper names it.
+        room: RoomName,
+        /// What.
+        whisper: Bytes,
     },
     /// A node told the others something about itself.
     Gossip(Bytes),

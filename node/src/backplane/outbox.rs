@@ -37,6 +37,11 @@ impl Outbox {
         if let Event::Available(available) = event {
             self.untold = Some(available);
             self.settle();
+        } else if let Event::Whispered { .. } = event {
+            // Nobody misses it, so it takes no place that an announcement may need.
+            if self.is_open() && self.events.capacity() > EVENTS_LEN_MAX / 2 {
+                let _ = self.events.try_send(event);
+            }
         } else if self.is_open() && self.events.try_send(event).is_err() {
             self.overflow();
         }
@@ -85,7 +90,7 @@ mod tests {
             Event::Gossip(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
             Event::Missed => "missed".to_owned(),
             Event::Available(available) => available.to_string(),
-            Event::Announced { .. } => unreachable!(),
+            Event::Announced { .. } | Event::Whispered { .. } => unreachable!(),
         })
     }
 

@@ -21,6 +21,7 @@ mod payload;
 mod rooms;
 mod server;
 mod subscriber;
+mod whisper;
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ use self::subscriber::Subscriptions;
 use super::outbox::Outbox;
 use super::{
     AppendError, Appended, Attachment, Backplane, Batch, Claim, Claimed, Lease, LogBounds, NodeId,
-    Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Unfit,
+    Outcome, Page, Promise, ReadError, Registry, RegistryChanges, Unfit, check_whisper,
 };
 use crate::config::RedisUrl;
 
@@ -224,6 +225,17 @@ impl Backplane for Redis {
 
     fn unsubscribe<'a>(&'a self, room: &'a RoomName) -> BoxFuture<'a, ()> {
         Box::pin(self.subscriptions.unsubscribe(room))
+    }
+
+    fn whisper<'a>(
+        &'a self,
+        room: &'a RoomName,
+        whisper: Bytes,
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        Box::pin(async move {
+            check_whisper(&whisper)?;
+            self.rooms.whisper(&self.link, room, &whisper).await
+        })
     }
 
     fn renew<'a>(

@@ -22,6 +22,9 @@ use tokio::time;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Span, debug, info};
 
+mod typing;
+
+use self::typing::Typist;
 use super::reader::FrameReader;
 use super::writer::{Ended, Writer};
 use super::{Outcome, wait_for_close};
@@ -49,6 +52,7 @@ pub(super) struct Served {
     /// A publish waits for the entry it refers to. What comes after it stays unread: a sender's
     /// messages keep their order, and nobody else waits.
     is_examining: bool,
+    typist: Typist,
     said_bye: bool,
 }
 
@@ -89,6 +93,7 @@ impl Served {
             member: admitted.member.clone(),
             session: Session::new(admitted.permissions),
             joined: HashMap::new(),
+            typist: Typist::new(&admitted),
             admitted: Some(admitted),
             invitations,
             pending: FuturesUnordered::new(),
@@ -183,6 +188,7 @@ impl Served {
                     }
                 }
                 () = outlet.eased(), if !may_read => {}
+                datagram = self.typist.next(&connection) => self.on_datagram(&datagram),
                 // One control stream is all there is. The connection does not suffer.
                 Ok((mut send, mut recv)) = connection.accept_bi() => {
                     let code = VarInt::from_u32(StreamCode::UnsupportedStream.to_wire());
@@ -505,6 +511,7 @@ impl Served {
     }
 
     fn leave(&mut self, lane: RoomRef) {
+        self.typist.forget(lane);
         if let Some(joined) = self.joined.remove(&lane) {
             self.hub.leave(&self.member, &joined);
         }

@@ -163,6 +163,10 @@ impl Writer {
                 self.dirty.push_back(room);
             }
         }
+        for datagram in word.typing {
+            // Nobody misses one that cannot be sent; QUIC keeps few, and drops the oldest.
+            let _ = self.connection.send_datagram(datagram);
+        }
         self.dirty.extend(word.dirty);
         if let Some(close) = word.close
             && self.closing.is_none()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chat_protocol::client::Hello;
+use chat_protocol::datagram::TYPING;
 use chat_protocol::limits::{IN_FLIGHT_MAX, ROOMS_PER_SESSION_MAX, TEXT_BYTES_MAX};
 use chat_protocol::node::{Permissions, SessionLimits, Welcome};
 use chat_protocol::{ErrorCode, MINOR, SessionId, UserName};
@@ -74,7 +75,7 @@ impl Hub {
         self.tell(self.presence.assert(Fact::Session(session, name.clone())));
         let welcome = Welcome {
             minor: agreed_minor(hello.minor),
-            features: Vec::new(),
+            features: agreed_features(&hello.features),
             node: self.settings.card.name.clone(),
             session,
             secret,
@@ -159,6 +160,12 @@ impl Hub {
 )]
 fn agreed_minor(theirs: u16) -> u16 {
     theirs.min(MINOR)
+}
+
+/// The features both sides know.
+fn agreed_features(theirs: &[u32]) -> Vec<u32> {
+    let ours = [TYPING].into_iter();
+    ours.filter(|feature| theirs.contains(feature)).collect()
 }
 
 fn guest_name(session: SessionId) -> UserName {

@@ -28,12 +28,15 @@ mod keys;
 mod refer;
 mod services;
 mod sessions;
+mod typing;
 
 pub use admission::Admitted;
 use claims::Claims;
 use inbox::{Inbox, Invite};
 use keys::SessionKeys;
 use sessions::Sessions;
+pub use typing::TypingCounts;
+use typing::Whispers;
 
 use crate::backplane::{Attachment, Backplane, Draft, NodeId, Promise};
 use crate::outlet::{Joined, Lane, Opening, Outlet};
@@ -58,6 +61,7 @@ pub struct Hub {
     inbox: Inbox,
     /// Turns of readers at the backplane: see [`history`].
     turns: Semaphore,
+    whispers: Whispers,
     is_available: watch::Sender<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -138,6 +142,7 @@ impl Hub {
             claims: Claims::new(node),
             inbox,
             turns: Semaphore::new(history::TURNS),
+            whispers: Whispers::default(),
             is_available: watch::Sender::new(true),
             tasks: TaskTracker::new(),
             stop,

@@ -104,6 +104,7 @@ impl Hub {
                         room.hint(block);
                     }
                 }
+                Event::Whispered { room, whisper } => self.on_whisper(&room, &whisper),
                 Event::Gossip(gossip) => self.tell(self.presence.on_gossip(&gossip)),
                 Event::Missed => {
                     self.presence.on_missed();

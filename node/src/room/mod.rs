@@ -27,6 +27,7 @@ pub mod log;
 mod presence_tail;
 mod refer;
 mod task;
+mod typing;
 pub mod vet;
 
 use appends::Appends;

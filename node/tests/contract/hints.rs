@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chat_node::backplane::{EVENTS_LEN_MAX, Event, NodeId, RegistryChanges};
+use chat_node::backplane::{EVENTS_LEN_MAX, Event, NodeId, RegistryChanges, WHISPER_BYTES_MAX};
 use chat_protocol::Seq;
 
 use super::{On, drafts, name, numbers, texts, within};
@@ -145,4 +145,69 @@ pub async fn gossip_reaches_every_node(on: On) {
             ["a", "b", "c"]
         );
     }
+}
+
+pub async fn whispers_reach_all_subscribed_nodes_and_enter_no_log(on: On) {
+    let cluster = on.start().await;
+    let (mut one, mut two, mut elsewhere) = (cluster.node(), cluster.node(), cluster.node());
+    one.subscribe("lobby").await;
+    two.subscribe("lobby").await;
+    elsewhere.subscribe("den").await;
+    let longest = Bytes::from(vec![0xff; WHISPER_BYTES_MAX]);
+    for whisper in [Bytes::from_static(b"psst"), Bytes::new(), longest.clone()] {
+        let lobby = name("lobby");
+        one.backplane
+            .whisper(&lobby, whisper.clone())
+            .await
+            .unwrap();
+        for node in [&mut one, &mut two] {
+            assert_eq!(node.whisper().await, ("lobby".to_owned(), whisper.clone()));
+        }
+    }
+    let too_long = Bytes::from(vec![0; WHISPER_BYTES_MAX + 1]);
+    one.backplane
+        .whisper(&name("lobby"), too_long)
+        .await
+        .unwrap_err();
+    // Nobody is there, which is no error.
+    one.backplane
+        .whisper(&name("attic"), longest)
+        .await
+        .unwrap();
+    assert_eq!(one.read_last("lobby", 10).await.head.seq, Seq::ZERO);
+    one.append("lobby", drafts(1, 1, 1)).await;
+    one.append("den", drafts(1, 1, 1)).await;
+    for node in [&mut one, &mut two] {
+        assert_eq!(node.block().await.1.first, Seq(1));
+    }
+    let first = elsewhere
+        .event(|event| (!matches!(event, Event::Available(_))).then_some(event))
+        .await;
+    assert!(matches!(first, Event::Announced { .. }), "{first:?}");
+}
+
+pub async fn whispers_make_nobody_miss_anything(on: On) {
+    let cluster = on.start().await;
+    let (mut slow, other) = (cluster.node(), cluster.node());
+    slow.subscribe("lobby").await;
+    let lobby = name("lobby");
+    for _ in 0..EVENTS_LEN_MAX + 50 {
+        let whisper = other.backplane.whisper(&lobby, Bytes::from_static(b"psst"));
+        whisper.await.unwrap();
+    }
+    for nonce in 1..=10 {
+        other.append("lobby", drafts(1, nonce, 1)).await;
+    }
+    let (mut whispers, mut blocks) = (0, 0);
+    slow.event(|event| {
+        match event {
+            Event::Missed => panic!("nothing that counts was dropped"),
+            Event::Whispered { .. } => whispers += 1,
+            Event::Announced { .. } => blocks += 1,
+            _ => {}
+        }
+        (blocks == 10).then_some(())
+    })
+    .await;
+    assert!((1..EVENTS_LEN_MAX).contains(&whispers), "{whispers}");
 }

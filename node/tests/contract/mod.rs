@@ -10,6 +10,7 @@ pub mod nodes;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chat_node::backplane::memory::Memory;
 use chat_node::backplane::redis::{Redis, RedisOptions};
 use chat_node::backplane::{
@@ -212,6 +213,15 @@ impl Node {
     pub async fn block(&mut self) -> (String, Block) {
         self.event(|event| match event {
             Event::Announced { room, block } => Some((room.as_str().to_owned(), block)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next whisper.
+    pub async fn whisper(&mut self) -> (String, Bytes) {
+        self.event(|event| match event {
+            Event::Whispered { room, whisper } => Some((room.as_str().to_owned(), whisper)),
             _ => None,
         })
         .await

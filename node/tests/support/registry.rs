@@ -165,11 +165,22 @@ macro_rules! forward {
             self.$inner.subscribe(room)
         }
 
+        forward!($inner: whispers);
+
         fn unsubscribe<'a>(
             &'a self,
             room: &'a chat_protocol::RoomName,
         ) -> futures_util::future::BoxFuture<'a, ()> {
             self.$inner.unsubscribe(room)
+        }
+    };
+    ($inner:ident: whispers) => {
+        fn whisper<'a>(
+            &'a self,
+            room: &'a chat_protocol::RoomName,
+            whisper: bytes::Bytes,
+        ) -> futures_util::future::BoxFuture<'a, Result<(), chat_node::backplane::ReadError>> {
+            self.$inner.whisper(room, whisper)
         }
     };
     ($inner:ident: promises) => {

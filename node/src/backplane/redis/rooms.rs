@@ -14,7 +14,7 @@ use super::super::{
 use super::answers::{self, AppendAnswer, ReadAnswer};
 use super::keys::Keys;
 use super::link::{CallError, Connected, Link};
-use super::payload;
+use super::{payload, whisper};
 use crate::damage::{self, Damage};
 
 /// Calls about the logs of rooms.
@@ -68,6 +68,21 @@ impl Rooms {
             .ok_or_else(|| AppendError::Unknown("an answer in another form".to_owned()))?;
         warn_of_epoch(room, &answer.why);
         Ok(answer.appended)
+    }
+
+    /// Publishes a whisper on the channel of the room's announcements.
+    pub(super) async fn whisper(
+        &self,
+        link: &Link,
+        room: &RoomName,
+        whisper: &[u8],
+    ) -> Result<(), ReadError> {
+        let mut call = redis::cmd("PUBLISH");
+        call.arg(self.keys.hints(room))
+            .arg(whisper::write(room, whisper));
+        link.call(async |mut connected| call.query_async(&mut connected.connection).await)
+            .await
+            .map_err(ReadError::from)
     }
 
     pub(super) async fn read(

@@ -24,7 +24,7 @@ use super::availability::{Availability, Part};
 use super::backoff::Backoff;
 use super::keys::Keys;
 use super::link::{PING_EVERY, connect, ping};
-use super::payload;
+use super::{payload, whisper};
 use crate::damage::{self, Damage};
 
 /// Asks for announcements, and stops asking.
@@ -323,6 +323,15 @@ impl Inlet {
                 self.availability.send(Event::Gossip(Bytes::from(payload)));
             } else {
                 ignore(&channel, format_args!("gossip of {} bytes", payload.len()));
+            }
+            return;
+        }
+        if whisper::is_whisper(&payload) {
+            match whisper::read(Bytes::from(payload)) {
+                Some((room, whisper)) if self.keys.hints(&room).as_bytes() == channel => {
+                    self.availability.send(Event::Whispered { room, whisper });
+                }
+                _ => ignore(&channel, "a whisper that no node made"),
             }
             return;
         }
