@@ -31,6 +31,7 @@ mod mention;
 mod node;
 mod older;
 mod overdue;
+mod typing;
 
 /// The session, its rooms, and what is under way.
 #[derive(Debug)]
@@ -234,6 +235,7 @@ impl Conversation {
             Operation::Ping => self
                 .requests
                 .push(answer::ping(self.client.clone(), reference)),
+            Operation::Typing { room } => self.tell_typing(reference, room),
             Operation::Node => self
                 .requests
                 .push(node::ask(self.client.clone(), reference)),

@@ -271,6 +271,12 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
         } => {
             return presence(now, place, *members, changes, *more);
         }
+        Report::Typing { place, name } => Event::Typing {
+            ts: now,
+            room: place.room.as_str(),
+            direct: direct(place),
+            nick: name.as_str(),
+        },
         Report::Renamed { name } => Event::Nick {
             ts: now,
             nick: name.as_str(),

@@ -65,6 +65,11 @@ pub enum Operation {
     },
     /// Measure the way to the node and back.
     Ping,
+    /// Tell the others that something is being typed.
+    Typing {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+    },
     /// Tell of the node and of the way to it.
     Node,
     /// Make another connection, as if this one were lost.

@@ -160,6 +160,14 @@ pub enum Report {
         /// Changes beyond those listed.
         more: u32,
     },
+    /// Somebody else is typing: for [`TYPING_TIME`](chat_client::TYPING_TIME), or until a message of
+    /// theirs comes.
+    Typing {
+        /// Where.
+        place: Place,
+        /// Who.
+        name: UserName,
+    },
     /// The session has another name.
     Renamed {
         /// The name.

@@ -82,6 +82,10 @@ impl Conversation {
                 changes,
                 more,
             },
+            Event::Typing { room, name, .. } => Report::Typing {
+                place: self.place(&room),
+                name,
+            },
             Event::Left { room, reason } => {
                 let place = self.place(&room);
                 self.rooms.remove(&room);

@@ -130,6 +130,12 @@ pub enum Event<'a> {
         count: Option<u32>,
         members: u32,
     },
+    Typing {
+        ts: &'a str,
+        room: &'a str,
+        direct: Option<&'a str>,
+        nick: &'a str,
+    },
     Notice {
         ts: String,
         level: &'a str,

@@ -99,6 +99,9 @@ fn operation(value: &Value) -> Result<Operation, String> {
             name: user("nick", &fields::<Nick>(value)?.nick)?,
         },
         "ping" => Operation::Ping,
+        "typing" => Operation::Typing {
+            room: fields::<InRoom>(value)?.room()?,
+        },
         "node" => Operation::Node,
         "reconnect" => Operation::Reconnect,
         "quit" => Operation::Quit,
@@ -209,7 +212,7 @@ struct Nick {
 }
 
 /// Every operation, as the refusals list them.
-pub const OPERATIONS: [&str; 14] = [
+pub const OPERATIONS: [&str; 15] = [
     "send",
     "me",
     "msg",
@@ -221,6 +224,7 @@ pub const OPERATIONS: [&str; 14] = [
     "topic",
     "nick",
     "ping",
+    "typing",
     "node",
     "reconnect",
     "quit",

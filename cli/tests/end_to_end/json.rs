@@ -140,6 +140,13 @@ fn every_operation_is_answered() {
     );
     ann.send(&json!({"op": "ping", "ref": "r6"}));
     ann.answer("pong", "r6");
+    ann.send(&json!({"op": "typing", "ref": "t1", "room": "lobby"}));
+    assert_eq!(ann.answer("done", "t1")["room"], "lobby");
+    let typing = bo.event("typing");
+    assert_eq!(
+        (&typing["room"], &typing["nick"]),
+        (&json!("lobby"), &json!("ann"))
+    );
     ann.send(&json!({"op": "node", "ref": "n1"}));
     let told = ann.answer("node", "n1");
     assert_eq!(

@@ -295,6 +295,14 @@ fn reports() -> Vec<Report> {
             ],
             more: 4,
         },
+        Report::Typing {
+            place: place(Some("bo")),
+            name: ann.clone(),
+        },
+        Report::Typing {
+            place: place(None),
+            name: ann.clone(),
+        },
         Report::Renamed { name: ann.clone() },
         Report::Acked {
             reference: reference.clone(),
