@@ -211,7 +211,7 @@ impl Tui {
             for wish in self.model.take_wishes() {
                 match wish {
                     Wish::Bell => self.rings = true,
-                    Wish::Typing(_) => {}
+                    Wish::Typing(room) => conversation.typing(&room),
                     Wish::Editor => self.open_editor(),
                     Wish::Suspend => {
                         self.screen.suspend();

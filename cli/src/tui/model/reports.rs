@@ -166,6 +166,17 @@ impl Model {
                     reason: reason.clone(),
                 };
             }
+            Report::Typing { place, name } => {
+                let until = now.instant + chat_client::TYPING_TIME;
+                if let Some(index) = self.index_of(place) {
+                    let typing = &mut self.rooms[index].typing;
+                    typing.retain(|(known, _)| known != name);
+                    if typing.len() < TYPING_LEN_MAX {
+                        typing.push((name.clone(), until));
+                    }
+                }
+                return;
+            }
             _ => {}
         }
         self.remark_all(&report, now);
