@@ -8,6 +8,7 @@
 mod bot;
 mod config;
 mod conversation;
+mod full_screen;
 mod json;
 mod pipe;
 mod schema;

@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub(crate) mod cluster;
 pub(crate) mod schema;
 pub(crate) mod screen;
 
@@ -20,7 +22,7 @@ pub(crate) const CHAT_CLI: &str = env!("CARGO_BIN_EXE_chat-cli");
 
 /// A node of its own: own certificates, own port, embedded backplane.
 pub(crate) struct Node {
-    home: TempDir,
+    home: Arc<TempDir>,
     process: Process,
     port: u16,
     arguments: Vec<String>,
@@ -28,7 +30,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_in(Arc::new(tempfile::tempdir().unwrap()), arguments)
+    }
+
+    /// A node that shares its certificates with others of this home.
+    pub(crate) fn start_in(home: Arc<TempDir>, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments
             .iter()
             .map(|&argument| argument.to_owned())

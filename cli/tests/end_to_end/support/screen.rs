@@ -15,29 +15,29 @@ use vt100::Parser;
 
 use crate::support::SOON;
 
-/// The program on a terminal of 24 lines.
+/// The program on a terminal.
 pub(crate) struct Screen {
     child: Child,
     keyboard: File,
     terminal: OwnedFd,
     seen: Arc<Mutex<Parser>>,
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Screen {
-    pub(crate) fn start(mut command: Command, columns: u16) -> Self {
+    /// On a terminal of 24 lines.
+    pub(crate) fn start(command: Command, columns: u16) -> Self {
+        Self::start_sized(command, columns, ROWS)
+    }
+
+    pub(crate) fn start_sized(mut command: Command, columns: u16, rows: u16) -> Self {
         let main = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&main).unwrap();
         unlockpt(&main).unwrap();
         let name = ptsname(&main, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let terminal = rustix::fs::open(name, flags, Mode::empty()).unwrap();
-        let size = Winsize {
-            ws_row: ROWS,
-            ws_col: columns,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&terminal, size).unwrap();
+        tcsetwinsize(&terminal, size_of(columns, rows)).unwrap();
         let end = || Stdio::from(terminal.try_clone().unwrap());
         let child = command
             .stdin(end())
@@ -46,15 +46,18 @@ impl Screen {
             .spawn()
             .unwrap();
         let seen = Arc::new(Mutex::new(Parser::new(
-            ROWS.try_into().unwrap(),
+            rows.try_into().unwrap(),
             columns.try_into().unwrap(),
             0,
         )));
+        let written_by_it = Arc::new(Mutex::new(vec![]));
         let mut written = File::from(main.try_clone().unwrap());
         let shown = Arc::clone(&seen);
+        let kept = Arc::clone(&written_by_it);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(len @ 1..) = written.read(&mut bytes) {
+                kept.lock().unwrap().extend_from_slice(&bytes[..len]);
                 shown.lock().unwrap().process(&bytes[..len]);
             }
         });
@@ -63,7 +66,48 @@ impl Screen {
             keyboard: File::from(main),
             terminal,
             seen,
+            written: written_by_it,
         }
+    }
+
+    /// The terminal gets another size.
+    pub(crate) fn resize(&self, columns: u16, rows: u16) {
+        let (columns_of, rows_of) = (columns.try_into().unwrap(), rows.try_into().unwrap());
+        let mut seen = self.seen.lock().unwrap();
+        seen.screen_mut().set_size(rows_of, columns_of);
+        tcsetwinsize(&self.terminal, size_of(columns, rows)).unwrap();
+        drop(seen);
+        let status = Command::new("kill")
+            .args(["-WINCH", &self.id().to_string()])
+            .status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Everything the program has written.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.written.lock().unwrap().clone()
+    }
+
+    /// The whole screen, line by line, as wide as it is.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let seen = self.seen.lock().unwrap();
+        let screen = seen.screen();
+        let columns = screen.size().1.get();
+        screen.rows(0, columns).collect()
+    }
+
+    /// What is in every cell, row by row; what follows a wide character is empty.
+    pub(crate) fn cells(&self) -> Vec<Vec<String>> {
+        let seen = self.seen.lock().unwrap();
+        let screen = seen.screen();
+        let (rows, columns) = (screen.size().0.get(), screen.size().1.get());
+        let cell = |row, column| {
+            let cell = screen.cell(row, column);
+            cell.map_or_else(String::new, |cell| cell.contents().to_owned())
+        };
+        (0..rows)
+            .map(|row| (0..columns).map(|column| cell(row, column)).collect())
+            .collect()
     }
 
     pub(crate) fn press(&mut self, keys: &str) {
@@ -166,6 +210,15 @@ impl Drop for Screen {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+const fn size_of(columns: u16, rows: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     }
 }
 
