@@ -8,6 +8,8 @@ use thiserror::Error;
 
 use crate::operation::{HISTORY_LIMIT, HISTORY_LIMIT_MAX, Operation, Style};
 
+mod refer;
+
 /// A slash command.
 #[derive(Debug)]
 pub struct Command {
@@ -80,6 +82,41 @@ pub const COMMANDS: &[Command] = &[
         arguments: "TEXT",
         about: "say what you do: /me waves",
         parse: |rest| send(rest, Style::Action),
+    },
+    Command {
+        name: "reply",
+        aliases: &["re"],
+        arguments: "[SEQ] TEXT",
+        about: "answer the last message of somebody else, or that with the seq",
+        parse: refer::reply,
+    },
+    Command {
+        name: "edit",
+        aliases: &[],
+        arguments: "[SEQ] TEXT",
+        about: "have your last message say TEXT, or that with the seq",
+        parse: refer::edit,
+    },
+    Command {
+        name: "delete",
+        aliases: &["del"],
+        arguments: "[SEQ]",
+        about: "take your last message back, or that with the seq",
+        parse: refer::delete,
+    },
+    Command {
+        name: "react",
+        aliases: &[],
+        arguments: "[SEQ] REACTION",
+        about: "react to the last message of somebody else: /react 👍",
+        parse: |rest| refer::react(rest, true),
+    },
+    Command {
+        name: "unreact",
+        aliases: &[],
+        arguments: "[SEQ] REACTION",
+        about: "take a reaction back",
+        parse: |rest| refer::react(rest, false),
     },
     Command {
         name: "topic",
@@ -235,7 +272,7 @@ fn find(typed: &str) -> Option<&'static Command> {
 
 fn summary(command: &Command) -> String {
     format!(
-        "{:<19} {}",
+        "{:<23} {}",
         format!("/{} {}", command.name, command.arguments),
         command.about
     )

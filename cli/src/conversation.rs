@@ -20,6 +20,7 @@ use crate::conversation::answer::{Answer, AnswerFuture, Settled, SettledFuture};
 use crate::conversation::body::Body;
 use crate::conversation::echo::Echo;
 use crate::conversation::overdue::Unsettled;
+use crate::conversation::refer::{Recent, Saying};
 use crate::operation::{Operation, Request, Style};
 use crate::report::{Place, Refusal, Report};
 
@@ -31,6 +32,7 @@ mod mention;
 mod node;
 mod older;
 mod overdue;
+mod refer;
 mod typing;
 
 /// The session, its rooms, and what is under way.
@@ -70,6 +72,7 @@ struct Open {
     echo: Echo,
     /// What is older than all that was shown ends before this place.
     oldest: Cursor,
+    recent: Recent,
 }
 
 impl Conversation {
@@ -192,6 +195,19 @@ impl Conversation {
             Operation::SetTopic { room, topic } => {
                 self.publish(reference, room, Body::Topic(topic))
             }
+            Operation::Reply { room, to, text } => {
+                self.refer(reference, room, to, Saying::Reply(text));
+            }
+            Operation::Edit { room, of, text } => {
+                self.refer(reference, room, of, Saying::Edit(text));
+            }
+            Operation::Delete { room, of } => self.refer(reference, room, of, Saying::Delete),
+            Operation::React {
+                room,
+                to,
+                reaction,
+                on,
+            } => self.refer(reference, room, to, Saying::React(reaction, on)),
             Operation::Join { room, history } => self.join(reference, room, history),
             Operation::Leave { room } => {
                 let Some(room) = self.open_room(reference.as_deref(), room) else {
@@ -300,8 +316,9 @@ impl Conversation {
                     });
                 }
                 let number = self.unsettled.add(Instant::now());
-                self.deliveries
-                    .push(answer::settle(delivery, number, place, reference));
+                let effect = body.effect();
+                let settled = answer::settle(delivery, number, place, reference, effect);
+                self.deliveries.push(settled);
             }
             Err(PublishError::Full) => {
                 let operation = body.into_operation(room.name().clone());
@@ -373,6 +390,7 @@ impl Conversation {
             Ok(cursor) => {
                 if let Some(open) = self.rooms.get_mut(&place.room) {
                     open.echo.ack(cursor);
+                    open.recent.on_ack(cursor, settled.effect);
                 }
                 self.ready.push_back(Report::Acked {
                     reference,

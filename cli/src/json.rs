@@ -12,13 +12,14 @@ use chat_protocol::lane::{EndReason, GapReason, Message, NoticeLevel, PresenceCh
 use jiff::Timestamp;
 
 use crate::clean;
-use crate::json::event::{Connection, Envelope, Event, NodeEvent, RoomEntry};
+use crate::json::event::{Change, Connection, Envelope, Event, NodeEvent, RoomEntry};
 use crate::output::Line;
-use crate::report::{Place, Refusal, Report};
+use crate::report::{Place, Refusal, Report, Standing};
 
 pub mod event;
 mod node;
 pub mod operation;
+mod refer;
 
 /// Makes JSON lines of reports.
 #[derive(Debug)]
@@ -136,8 +137,10 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
             own,
             history,
             mention,
+            ..
         } => {
             let (text, content_type) = said(message);
+            let reference = message.content.reference();
             Event::Message {
                 ts: time(message.at_ms),
                 room: place.room.as_str(),
@@ -153,6 +156,51 @@ fn events<'a>(report: &'a Report, now: &'a str) -> Vec<Event<'a>> {
                 own: *own,
                 history: *history,
                 mention: *mention,
+                reply_to: reference.map(|reference| reference.to.into()),
+            }
+        }
+        Report::Refers {
+            place,
+            cursor,
+            message,
+            target,
+            standing,
+            own,
+            history,
+            ..
+        } => {
+            let change = Change {
+                ts: time(message.at_ms),
+                room: place.room.as_str(),
+                direct: direct(place),
+                epoch: cursor.epoch.to_string(),
+                seq: cursor.seq.0,
+                id: format!("{}-{}", message.author.session, message.nonce),
+                from: message.author.name.as_str(),
+                account: message.author.account.map(|account| event::hex(&account.0)),
+                target: (*target).into(),
+                own: *own,
+                history: *history,
+            };
+            let allowed = match standing {
+                Standing::Counts => Some(true),
+                Standing::Ignored => Some(false),
+                Standing::Unknown => None,
+            };
+            match &message.content {
+                Content::Edit { text, .. } => Event::Edit {
+                    change,
+                    text: text.as_str(),
+                    allowed,
+                },
+                Content::Delete { .. } => Event::Delete { change, allowed },
+                Content::Reaction { reaction, on, .. } => Event::Reaction {
+                    change,
+                    reaction: reaction.as_str(),
+                    on: *on,
+                },
+                // Others are reported as messages.
+                _ => return vec![],
             }
         }
         Report::TopicChanged {
@@ -429,7 +477,11 @@ fn said(message: &Message) -> (&str, u32) {
         Content::Text(text) => (text.as_str(), Content::TEXT),
         Content::Action(text) => (text.as_str(), Content::ACTION),
         Content::Opaque { content_type, .. } => ("", *content_type),
-        other => ("", other.clone().into_parts().0),
+        Content::Reply { text, .. } => (text.as_str(), Content::REPLY),
+        // Reported as changes.
+        Content::Edit { .. } | Content::Delete { .. } | Content::Reaction { .. } => {
+            ("", message.content.clone().into_parts().0)
+        }
     }
 }
 

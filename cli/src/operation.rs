@@ -1,6 +1,10 @@
 //! What a user can ask for, whatever way it was written: as a command, a line, or JSON.
 
-use chat_protocol::{Cursor, RoomName, Text, Topic, UserName};
+use chat_protocol::{Cursor, Reaction, RoomName, Text, Topic, UserName};
+
+mod which;
+
+pub use which::Which;
 
 /// Something to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +17,42 @@ pub enum Operation {
         text: Text,
         /// Whether it is something the author does, as in `* ann waves`.
         style: Style,
+    },
+    /// Answer a message.
+    Reply {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+        /// Which message.
+        to: Which,
+        /// What.
+        text: Text,
+    },
+    /// Have an own message say something else.
+    Edit {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+        /// Which message.
+        of: Which,
+        /// What it says from now on.
+        text: Text,
+    },
+    /// Take an own message back.
+    Delete {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+        /// Which message.
+        of: Which,
+    },
+    /// React to a message, or take that back.
+    React {
+        /// Where; none for the current room.
+        room: Option<RoomName>,
+        /// Which message.
+        to: Which,
+        /// How.
+        reaction: Reaction,
+        /// Whether to give it; otherwise it is taken back.
+        on: bool,
     },
     /// Join a room, or go back to a joined one.
     Join {

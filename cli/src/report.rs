@@ -3,6 +3,7 @@
 //! Reports carry parsed values, not prose: the text and JSON surfaces each make their own of them.
 
 pub mod node;
+mod refer;
 
 use std::fmt::{self, Display};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use chat_protocol::node::RoomSummary;
 use chat_protocol::{Cursor, ErrorCode, NodeName, RoomName, SessionId, Topic, UserName};
 
 use crate::report::node::NodeReport;
+pub use crate::report::refer::{Context, Now, Quoted, Standing};
 
 /// Something to show.
 #[derive(Clone, Debug)]
@@ -87,8 +89,29 @@ pub enum Report {
         own: bool,
         /// Whether it is older than the joining.
         history: bool,
-        /// Whether it names this session's user.
+        /// Whether it names this session's user, or answers a message of this session.
         mention: bool,
+        /// What it answers, and what became of it.
+        context: Context,
+    },
+    /// Somebody edited or deleted an earlier message, or reacted to one.
+    Refers {
+        /// Where.
+        place: Place,
+        /// The place of the change itself in the log.
+        cursor: Cursor,
+        /// The change: an edit, a deletion or a reaction, and whose it is.
+        message: Message,
+        /// The message it is about.
+        target: Cursor,
+        /// That message as it was until then, if it is known.
+        quoted: Option<Quoted>,
+        /// Whether it counts.
+        standing: Standing,
+        /// Whether this session wrote it.
+        own: bool,
+        /// Whether it is older than the joining.
+        history: bool,
     },
     /// Somebody set a topic.
     TopicChanged {
@@ -403,6 +426,7 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::InvalidToken => Some("ask for a new token"),
         ErrorCode::NotJoined => Some("/join it"),
         ErrorCode::NoSuchUser => Some("/who lists who is here"),
+        ErrorCode::NoSuchEntry => Some("name a message that is still there"),
         ErrorCode::NonceTooOld => Some("look for it in the room before you send it again"),
         ErrorCode::Forbidden => Some("ask an operator"),
         _ => None,

@@ -15,9 +15,10 @@ use jiff::{Timestamp, civil};
 use crate::clean;
 use crate::output::Line;
 use crate::palette::{self, Paint, Palette};
-use crate::report::{Place, Refusal, Report};
+use crate::report::{Context, Place, Refusal, Report};
 use crate::wrap;
 
+mod refer;
 pub(crate) mod remark;
 #[cfg(test)]
 mod tests;
@@ -72,10 +73,25 @@ impl TextSurface {
                 own,
                 history,
                 mention,
+                context,
                 ..
             } => {
                 let mut lines = self.before_entry(place, message.at_ms, *history);
-                lines.extend(self.message(place, message, *own, *history, *mention));
+                lines.extend(self.message(place, message, (*own, *history, *mention), context));
+                lines
+            }
+            Report::Refers {
+                place,
+                message,
+                target,
+                quoted,
+                standing,
+                history,
+                ..
+            } => {
+                let mut lines = self.before_entry(place, message.at_ms, *history);
+                let target = (*target, quoted.as_ref());
+                lines.extend(self.refers(place, message, target, *standing, *history));
                 lines
             }
             Report::TopicChanged {
@@ -177,9 +193,8 @@ impl TextSurface {
         &self,
         place: &Place,
         message: &Message,
-        own: bool,
-        history: bool,
-        mention: bool,
+        (own, history, mention): (bool, bool, bool),
+        context: &Context,
     ) -> Vec<Line> {
         let name = clean::line(message.author.name.as_str());
         let name_paint = if own {
@@ -190,8 +205,19 @@ impl TextSurface {
         let time = self.time(message.at_ms);
         let place = clean::line(&place.to_string());
         let (author, texts) = match &message.content {
-            Content::Text(text) => (format!("<{name}>"), clean::lines(text.as_str())),
-            Content::Action(text) => (format!("* {name}"), clean::lines(text.as_str())),
+            Content::Text(text) => {
+                let said = refer::plain(text.as_str(), &context.now);
+                (format!("<{name}>"), said)
+            }
+            Content::Action(text) => {
+                let said = refer::plain(text.as_str(), &context.now);
+                (format!("* {name}"), said)
+            }
+            Content::Reply { to, text } => {
+                let quoted = context.quoted.as_ref();
+                let said = refer::reply(*to, quoted, text.as_str(), &context.now);
+                (format!("<{name}>"), said)
+            }
             other => {
                 let (content_type, body) = other.clone().into_parts();
                 let what = format!("[content of type {content_type}, {} bytes]", body.len());

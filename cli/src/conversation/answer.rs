@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::conversation::older::Older;
+use crate::conversation::refer::Effect;
 use crate::report::{Place, Refusal, Report};
 
 /// A request on its way.
@@ -46,6 +47,7 @@ pub(super) struct Settled {
     pub(super) place: Place,
     pub(super) id: MessageId,
     pub(super) reference: Option<String>,
+    pub(super) effect: Effect,
     pub(super) result: Result<Cursor, PublishError>,
 }
 
@@ -55,6 +57,7 @@ pub(super) fn settle(
     number: u64,
     place: Place,
     reference: Option<String>,
+    effect: Effect,
 ) -> SettledFuture {
     let id = delivery.id();
     delivery
@@ -63,6 +66,7 @@ pub(super) fn settle(
             place,
             id,
             reference,
+            effect,
             result,
         })
         .boxed()

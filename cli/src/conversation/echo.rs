@@ -17,6 +17,11 @@ impl Echo {
         self.seen = Some(cursor);
     }
 
+    /// The last entry that came.
+    pub(super) const fn seen(&self) -> Option<Cursor> {
+        self.seen
+    }
+
     /// A message of ours was acked. Acks are told in no order: the furthest counts.
     pub(super) fn ack(&mut self, cursor: Cursor) {
         let is_behind = |acked: Cursor| acked.epoch == cursor.epoch && acked.seq > cursor.seq;

@@ -1,9 +1,9 @@
 //! What the events of the session mean for the conversation, and what is shown of them.
 
 use chat_client::{Event, GapReason, Welcomed};
-use chat_protocol::{Cursor, RoomName, Text};
+use chat_protocol::{Cursor, RoomName};
 
-use super::{Conversation, Open, mention};
+use super::{Conversation, Open};
 use crate::report::{Place, Report};
 
 impl Conversation {
@@ -38,15 +38,17 @@ impl Conversation {
                     room: room.clone(),
                     direct,
                 };
-                let known = self.rooms.get(&room);
-                let oldest = known.map(|open| open.oldest);
-                let mut echo = known.map(|open| open.echo).unwrap_or_default();
+                let known = self.rooms.remove(&room);
+                let oldest = known.as_ref().map(|open| open.oldest);
+                let mut echo = known.as_ref().map(|open| open.echo).unwrap_or_default();
+                let recent = known.map(|open| open.recent).unwrap_or_default();
                 echo.see(Cursor::new(head.epoch, next.minus(1)));
                 let open = Open {
                     place: place.clone(),
                     topic: topic.clone(),
                     echo,
                     oldest: oldest.unwrap_or_else(|| Cursor::new(head.epoch, next)),
+                    recent,
                 };
                 self.rooms.insert(room.clone(), open);
                 let past = head.seq.next().0.saturating_sub(next.0);
@@ -141,6 +143,7 @@ impl Conversation {
                 {
                     // What was shown before is of another log.
                     open.oldest = *next;
+                    open.recent.on_new_log();
                 }
             }
             _ => {}
@@ -148,7 +151,7 @@ impl Conversation {
     }
 
     /// What is shown of an entry or a hole, of the lane or of `older` ones.
-    pub(super) fn entry(&self, event: Event, older: bool) -> Option<Report> {
+    pub(super) fn entry(&mut self, event: Event, older: bool) -> Option<Report> {
         Some(match event {
             Event::Message {
                 room,
@@ -156,18 +159,7 @@ impl Conversation {
                 message,
                 own,
                 history,
-            } => {
-                let text = message.content.text().map_or("", Text::as_str);
-                let mention = !own && mention::mentions(text, self.me.as_str());
-                Report::Message {
-                    place: self.place(&room),
-                    cursor,
-                    message,
-                    own,
-                    history,
-                    mention,
-                }
-            }
+            } => self.message(&room, cursor, message, (own, history, older)),
             Event::TopicChanged {
                 room,
                 cursor,
@@ -212,6 +204,10 @@ impl Conversation {
 
     fn on_welcome(&mut self, welcomed: Welcomed) {
         let first = !std::mem::replace(&mut self.was_connected, true);
+        if self.session != welcomed.session {
+            let rooms = self.rooms.values_mut();
+            rooms.for_each(|open| open.recent.on_new_session());
+        }
         self.session = welcomed.session;
         self.me = welcomed.name.clone();
         self.node = Some(welcomed.node.clone());

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use chat_protocol::Cursor;
 use serde::Serialize;
 
 pub use crate::json::node::NodeEvent;
@@ -63,6 +64,25 @@ pub enum Event<'a> {
         own: bool,
         history: bool,
         mention: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reply_to: Option<Target>,
+    },
+    Edit {
+        #[serde(flatten)]
+        change: Change<'a>,
+        text: &'a str,
+        allowed: Option<bool>,
+    },
+    Delete {
+        #[serde(flatten)]
+        change: Change<'a>,
+        allowed: Option<bool>,
+    },
+    Reaction {
+        #[serde(flatten)]
+        change: Change<'a>,
+        reaction: &'a str,
+        on: bool,
     },
     Topic {
         ts: String,
@@ -199,6 +219,42 @@ pub enum Event<'a> {
         code: u8,
         reason: &'a str,
     },
+}
+
+/// What edits, deletions and reactions have in common.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "docs/events.schema.json describes each field")]
+pub struct Change<'a> {
+    pub ts: String,
+    pub room: &'a str,
+    pub direct: Option<&'a str>,
+    pub epoch: String,
+    pub seq: u64,
+    pub id: String,
+    pub from: &'a str,
+    pub account: Option<String>,
+    pub target: Target,
+    #[serde(rename = "self")]
+    pub own: bool,
+    pub history: bool,
+}
+
+/// An earlier message, by its place in the room's log.
+#[derive(Debug, Serialize)]
+pub struct Target {
+    /// Its epoch, in hex.
+    pub epoch: String,
+    /// Its seq.
+    pub seq: u64,
+}
+
+impl From<Cursor> for Target {
+    fn from(cursor: Cursor) -> Self {
+        Self {
+            epoch: cursor.epoch.to_string(),
+            seq: cursor.seq.0,
+        }
+    }
 }
 
 /// What the connection is about.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::refer;
 use crate::operation::{HISTORY_LIMIT, HISTORY_LIMIT_MAX, Operation, Request, Style};
 
 /// Reads an operation. An empty line is nothing to do. Fields that are not known are ignored.
@@ -106,6 +107,9 @@ fn operation(value: &Value) -> Result<Operation, String> {
         "reconnect" => Operation::Reconnect,
         "quit" => Operation::Quit,
         other => {
+            if let Some(operation) = refer::operation(other, value)? {
+                return Ok(operation);
+            }
             let other: String = other.chars().take(24).collect();
             return Err(format!(
                 "there is no op {other:?}; one of {}",
@@ -115,18 +119,18 @@ fn operation(value: &Value) -> Result<Operation, String> {
     })
 }
 
-fn fields<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+pub(super) fn fields<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
-fn parse_room(room: &str) -> Result<RoomName, String> {
+pub(super) fn parse_room(room: &str) -> Result<RoomName, String> {
     // Direct rooms and the like are named in events as they are; nodes decide who may use them.
     room.parse()
         .or_else(|_| RoomName::parse(room))
         .map_err(|error| format!("room: {error}"))
 }
 
-fn parse_text(text: String) -> Result<Text, String> {
+pub(super) fn parse_text(text: String) -> Result<Text, String> {
     Text::try_from(text).map_err(|error| format!("text: {error}"))
 }
 
@@ -212,10 +216,14 @@ struct Nick {
 }
 
 /// Every operation, as the refusals list them.
-pub const OPERATIONS: [&str; 15] = [
+pub const OPERATIONS: [&str; 19] = [
     "send",
     "me",
     "msg",
+    "reply",
+    "edit",
+    "delete",
+    "react",
     "join",
     "part",
     "names",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::output::Stream;
+use crate::report::{Context, Now, Quoted, Standing};
 
 const AT_MS: u64 = 1_795_460_702_123; // 2026-11-23T19:05:02Z
 
@@ -52,7 +53,129 @@ fn message_of(content: Content, at_ms: u64, history: bool) -> Report {
         own: false,
         history,
         mention: false,
+        context: Context::default(),
     }
+}
+
+/// A change of the message with seq 12, which ann wrote, by ann.
+fn change_of(content: Content, text: Option<&str>, standing: Standing) -> Report {
+    let Report::Message {
+        place,
+        message,
+        history,
+        ..
+    } = message_of(content, AT_MS, false)
+    else {
+        panic!("a message is reported as one")
+    };
+    Report::Refers {
+        place,
+        cursor: cursor(14),
+        message,
+        target: cursor(12),
+        quoted: text.map(|text| Quoted::new("bo".parse().unwrap(), text)),
+        standing,
+        own: false,
+        history,
+    }
+}
+
+fn reply_of(text: &str, quoted: Option<&str>, now: Now) -> Report {
+    let content = Content::Reply {
+        to: cursor(12),
+        text: text.parse().unwrap(),
+    };
+    let mut report = message_of(content, AT_MS, false);
+    if let Report::Message { context, .. } = &mut report {
+        *context = Context {
+            quoted: quoted.map(|text| Quoted::new("bo".parse().unwrap(), text)),
+            now,
+        };
+    }
+    report
+}
+
+#[test]
+fn a_reply_says_what_it_answers() {
+    let start = "2026-11-23T19:05:02Z #lobby <ann> ";
+    let long = "this is a rather long message that nobody wants to read twice";
+    for (report, expected) in [
+        (
+            reply_of("yes", Some("tea?"), Now::AsWritten),
+            "↳ bo \"tea?\": yes",
+        ),
+        (
+            reply_of("no", Some(long), Now::AsWritten),
+            "↳ bo \"this is a rather long message…\": no",
+        ),
+        (
+            reply_of("no", Some("a\": I quit\nb"), Now::AsWritten),
+            "↳ bo \"a': I quit b\": no",
+        ),
+        (reply_of("what", None, Now::AsWritten), "↳ message 12: what"),
+        (
+            reply_of("what", None, Now::Edited("who".parse().unwrap())),
+            "↳ message 12: who (edited)",
+        ),
+        (
+            reply_of("x", Some("y"), Now::Deleted),
+            "↳ bo \"y\": [deleted]",
+        ),
+        (said("↳ bo \"I quit\": no"), "\\↳ bo \"I quit\": no"),
+        (said(" \t↳ bo"), "\\↳ bo"),
+    ] {
+        assert_eq!(texts(&mut plain(), &report), [format!("{start}{expected}")]);
+    }
+}
+
+#[test]
+fn changes_of_a_message_are_lines_of_their_own() {
+    let start = "2026-11-23T19:05:02Z #lobby -- ann ";
+    let at = cursor(12);
+    let edit = || Content::Edit {
+        of: at,
+        text: "tea\nor coffee?".parse().unwrap(),
+    };
+    let delete = || Content::Delete { of: at };
+    let react = |on| Content::Reaction {
+        to: at,
+        reaction: "👍".parse().unwrap(),
+        on,
+    };
+    for (report, expected) in [
+        (
+            change_of(delete(), Some("te?"), Standing::Counts),
+            "deleted \"te?\"",
+        ),
+        (
+            change_of(delete(), None, Standing::Unknown),
+            "deleted message 12",
+        ),
+        (
+            change_of(delete(), Some("te?"), Standing::Ignored),
+            "may not delete bo \"te?\": ignored",
+        ),
+        (
+            change_of(edit(), Some("te?"), Standing::Ignored),
+            "may not edit bo \"te?\": ignored",
+        ),
+        (
+            change_of(react(true), Some("te?"), Standing::Counts),
+            "reacted 👍 to bo \"te?\"",
+        ),
+        (
+            change_of(react(false), None, Standing::Counts),
+            "took back 👍 from message 12",
+        ),
+    ] {
+        assert_eq!(texts(&mut plain(), &report), [format!("{start}{expected}")]);
+    }
+    let edited = texts(
+        &mut plain(),
+        &change_of(edit(), Some("te?"), Standing::Counts),
+    );
+    let first = format!("{start}edited \"te?\": tea");
+    assert_eq!(edited, [first, "    or coffee?".to_owned()]);
 }
 
 fn said(text: &str) -> Report {
@@ -400,11 +523,16 @@ proptest! {
         for surface in [&mut plain(), &mut terminal(columns)] {
             for report in [
                 chat_protocol::Text::try_from(text.clone()).ok().map(|text| message_of(Content::Text(text), AT_MS, false)),
+                chat_protocol::Text::try_from(text.clone()).ok().map(|new| change_of(
+                    Content::Edit { of: cursor(12), text: new }, Some(&text), Standing::Counts
+                )),
+                chat_protocol::Text::try_from(text.clone()).ok()
+                    .map(|new| reply_of(new.as_str(), Some(&text), Now::AsWritten)),
                 text.parse().ok().map(|topic| Report::Topic { place: place("lobby"), topic }),
                 Some(Report::Refused { reference: None, refusal: node_detail.clone() }),
                 Some(Report::Closed { reason: text.clone() }),
             ].into_iter().flatten() {
-                let is_users = matches!(report, Report::Message { .. });
+                let is_users = matches!(report, Report::Message { .. } | Report::Refers { .. });
                 for (index, line) in texts(surface, &report).iter().enumerate() {
                     let bare = without_styles(line);
                     prop_assert!(!bare.chars().any(char::is_control), "{:?}", bare);

@@ -8,7 +8,7 @@ use crate::support::schema::EventSchema;
 use crate::support::{Node, Process, run};
 
 /// A client in JSON mode.
-struct Session {
+pub(crate) struct Session {
     process: Process,
     schema: EventSchema,
     /// Events that were met and not asked for yet: acks and messages, for one, have no order.
@@ -17,7 +17,7 @@ struct Session {
 
 impl Session {
     /// Starts one and waits until it is in its room.
-    fn start(node: &Node, arguments: &[&str]) -> Self {
+    pub(crate) fn start(node: &Node, arguments: &[&str]) -> Self {
         let arguments: Vec<&str> = ["--json"]
             .into_iter()
             .chain(arguments.iter().copied())
@@ -32,19 +32,19 @@ impl Session {
         session
     }
 
-    fn send(&mut self, operation: &Value) {
+    pub(crate) fn send(&mut self, operation: &Value) {
         self.process.send(&operation.to_string());
     }
 
     /// The next event of this type.
     #[track_caller]
-    fn event(&self, kind: &str) -> Value {
+    pub(crate) fn event(&self, kind: &str) -> Value {
         self.event_that(kind, |_| true)
     }
 
     /// The next event of this type that fits, of those that were not asked for yet.
     #[track_caller]
-    fn event_that(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn event_that(&self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut met = self.met.borrow_mut();
         let fits = |event: &Value| event["type"] == kind && fits(event);
         if let Some(index) = met.iter().position(fits) {
@@ -63,12 +63,12 @@ impl Session {
 
     /// The event that answers the operation with this `ref`.
     #[track_caller]
-    fn answer(&self, kind: &str, reference: &str) -> Value {
+    pub(crate) fn answer(&self, kind: &str, reference: &str) -> Value {
         self.event_that(kind, |event| event["ref"] == reference)
     }
 
     /// Ends its input: the events that still came, and the exit code.
-    fn end(self) -> (Vec<Value>, Option<i32>) {
+    pub(crate) fn end(self) -> (Vec<Value>, Option<i32>) {
         let ended = self.process.end();
         let events = ended
             .stdout

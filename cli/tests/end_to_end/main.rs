@@ -11,6 +11,7 @@ mod conversation;
 mod full_screen;
 mod json;
 mod pipe;
+mod refer;
 mod schema;
 mod support;
 mod terminal;

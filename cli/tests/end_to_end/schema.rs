@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use chat_cli::json::JsonSurface;
 use chat_cli::report::node::{NodeReport, Way};
-use chat_cli::report::{Place, Refusal, Report};
+use chat_cli::report::{Context, Place, Refusal, Report, Standing};
 use chat_client::{Certificate, Durability, MessageId, Status, Trust};
 use chat_protocol::lane::{
     Author, EndReason, GapReason, Message, Notice, NoticeLevel, PresenceChange, TopicChanged,
@@ -94,6 +94,29 @@ fn message(content: Content, account: Option<AccountId>, at_ms: u64) -> Report {
         own: false,
         history: true,
         mention: true,
+        context: Context::default(),
+    }
+}
+
+fn change(content: Content, standing: Standing) -> Report {
+    let Report::Message {
+        place,
+        cursor,
+        message,
+        ..
+    } = message(content, None, 5)
+    else {
+        panic!("a message is reported as one")
+    };
+    Report::Refers {
+        place,
+        cursor,
+        message,
+        target: Cursor::new(Epoch(0xdead), Seq(4)),
+        quoted: None,
+        standing,
+        own: false,
+        history: false,
     }
 }
 
@@ -222,6 +245,31 @@ fn reports() -> Vec<Report> {
             },
             None,
             u64::MAX,
+        ),
+        message(
+            Content::Reply {
+                to: cursor,
+                text: "yes".parse().unwrap(),
+            },
+            None,
+            5,
+        ),
+        change(
+            Content::Edit {
+                of: cursor,
+                text: "two\nlines".parse().unwrap(),
+            },
+            Standing::Counts,
+        ),
+        change(Content::Delete { of: cursor }, Standing::Ignored),
+        change(Content::Delete { of: cursor }, Standing::Unknown),
+        change(
+            Content::Reaction {
+                to: cursor,
+                reaction: "👍".parse().unwrap(),
+                on: true,
+            },
+            Standing::Counts,
         ),
         Report::TopicChanged {
             place: place(None),

@@ -26,6 +26,7 @@ impl Model {
                 own,
                 history,
                 mention,
+                ..
             } => self.on_message(&place, cursor, message, own, history, mention, now),
             Report::TopicChanged { place, change, .. } => {
                 let name = &change.author.name;
