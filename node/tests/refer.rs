@@ -11,6 +11,7 @@ mod support;
 use bytes::{Bytes, BytesMut};
 use chat_client::References;
 use chat_node::backplane::LogBounds;
+use chat_node::backplane::memory::Memory;
 use chat_node::backplane::redis::{Redis, RedisOptions};
 use chat_protocol::client::{ClientFrame, Publish, ReadBefore, Resume, SetTopic, Start};
 use chat_protocol::lane::Message;
@@ -18,6 +19,7 @@ use chat_protocol::{
     Content, Cursor, Epoch, ErrorCode, Frame, LaneFrame, NodeFrame, Nonce, RequestId, RoomRef, Seq,
     StreamType, varint,
 };
+use support::held::Held;
 use support::peer::{Frames, LocalNode, Peer, hello};
 use support::redis::RedisServer;
 use support::soon;
@@ -338,6 +340,30 @@ async fn what_is_looked_up_in_the_log_keeps_its_order() {
     let seqs: Vec<u64> = placed.iter().map(|(_, seq)| seq.0).collect();
     let expected: Vec<u64> = (last.seq.0 + 1..=last.seq.0 + 60).collect();
     assert_eq!(seqs, expected, "in the order of their nonces");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_does_not_answer_holds_up_its_asker_alone() {
+    let memory = Memory::new();
+    let one = LocalNode::on(memory.attach(), "node-1").await;
+    let (held, attachment) = Held::before(memory.attach());
+    let other = LocalNode::on(attachment, "node-2").await;
+    Member::join(&one, "ann").await.say(450).await;
+    let mut bob = Member::join(&other, "bob").await;
+    let mut carol = Member::join(&other, "carol").await;
+    held.hold(true);
+    let first = bob.at(1);
+    bob.send(reply(first)).await;
+    bob.send(said("behind it")).await;
+    soon("a read of the log", held.reads(1)).await;
+    carol.say(5).await;
+    assert_eq!(bob.answer(1).await, Err(ErrorCode::Unavailable));
+    assert_eq!(bob.answer(2).await, Err(ErrorCode::OutOfOrder));
+    held.hold(false);
+    bob.send_again(1, reply(first)).await;
+    bob.send_again(2, said("behind it")).await;
+    let (answer, behind) = (bob.answer(1).await.unwrap(), bob.answer(2).await.unwrap());
+    assert_eq!((answer.seq, behind.seq), (Seq(456), Seq(457)));
 }
 
 /// What can be seen of a room's messages.
