@@ -60,6 +60,8 @@ async fn typing_is_said_once_in_a_while_and_at_once_after_a_message() {
     let is_typing = ClientDatagram::IsTyping(IsTyping { room: LOBBY });
     for _ in 0..20 {
         room.typing();
+        // The client looks between two keys.
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     assert_eq!(heard(&peered).await, is_typing.to_bytes());
     assert!(!anything_heard(&peered).await, "said a moment ago");

@@ -47,7 +47,11 @@ impl Typist {
         if !self.is_heard {
             return future::pending().await;
         }
-        sleep_until(self.pace.due()).await;
+        // Only a flood sets a timer.
+        let due = self.pace.due();
+        if due > Instant::now() {
+            sleep_until(due).await;
+        }
         match connection.read_datagram().await {
             Ok(datagram) => {
                 self.pace.note(Instant::now());
