@@ -24,10 +24,12 @@ use crate::log::Log;
 use crate::operation::{Operation, Request};
 use crate::output::{Output, StandardSink};
 use crate::report::{Refusal, Report};
+use crate::shot::{self, Around};
 use crate::stop::Stop;
 use crate::surface::Surface;
 use crate::terminal::Terminal;
 use crate::text::{Clock, TextSurface};
+use crate::trust;
 
 mod ending;
 mod screen;
@@ -39,6 +41,17 @@ pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
     let outcome = match &line.command {
         Some(Command::Bot(args)) => bot::run(args, &around, &tasks).await,
         Some(Command::Config(command)) => config::command::run(command, &line.environment, &places),
+        Some(
+            command @ (Command::Send(_) | Command::Tail(_) | Command::Ping(_) | Command::Doctor(_)),
+        ) => {
+            let around = Around {
+                surroundings: &around,
+                places: &places,
+                environment: &line.environment,
+            };
+            shot::run(command, around, &tasks).await
+        }
+        Some(Command::Trust(command)) => trust::run(command, &around, &places).await,
         None => converse(&line, &around, &tasks, &places).await,
     };
     outcome.unwrap_or_else(|failure| {

@@ -16,6 +16,11 @@ use crate::config::ConfigArgs;
 use crate::config::command::ConfigCommand;
 use crate::exit::EXIT_CODES;
 use crate::palette::Palette;
+use crate::shot::doctor::DoctorArgs;
+use crate::shot::ping::PingArgs;
+use crate::shot::send::SendArgs;
+use crate::shot::tail::TailArgs;
+use crate::trust::TrustCommand;
 
 /// Chat in the terminal, in a pipe, or as JSON lines.
 ///
@@ -93,11 +98,33 @@ pub enum Command {
     /// wrong or not all of it could be proven, 99 when an assert failed. Ctrl-C or q end the load
     /// and wait for what is on its way.
     Bot(Box<BotArgs>),
+    /// Send one message, and end when it is in the log.
+    ///
+    /// Prints nothing, with -v the place in the log, with --json the ack. Ends with 0 when the
+    /// message is in the log, and with 7 when no ack came in time.
+    Send(Box<SendArgs>),
+    /// Follow a room without saying anything.
+    ///
+    /// Prints as a pipe does: messages to standard output, remarks to standard error.
+    Tail(Box<TailArgs>),
+    /// Measure how long a node takes to answer.
+    Ping(Box<PingArgs>),
+    /// Find out, step by step, what is wrong with the way to a node.
+    ///
+    /// Ends with the exit code of the first step that failed.
+    Doctor(Box<DoctorArgs>),
     /// The configuration file: where it is, what applies, whether it is sound.
     ///
     /// A flag wins over the environment, that over the profile, that over the rest of the file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The nodes whose certificates you have checked.
+    ///
+    /// Of a node that is known its certificate counts and nothing else: when it shows another one
+    /// the program ends with 4. Without --pin and --ca, and when a node is not known, the
+    /// development CA is believed on this machine and the system's authorities elsewhere.
+    #[command(subcommand)]
+    Trust(TrustCommand),
 }
 
 /// A conversation.
@@ -168,7 +195,8 @@ pub struct ConnectArgs {
     #[arg(long, env = "CHAT_CA", value_name = "FILE")]
     pub ca: Option<PathBuf>,
 
-    /// Trust the one node whose certificate has this SHA-256, in hex. Stronger than --ca.
+    /// Trust the one node whose certificate has this SHA-256, in hex. Stronger than --ca. Without
+    /// both a node is trusted by what is known of it (chat-cli trust).
     #[arg(long, env = "CHAT_PIN", value_name = "SHA256")]
     pub pin: Option<String>,
 

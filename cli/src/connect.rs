@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use chat_client::{Builder, Client, ConnectError, Events, Fingerprint, Target, Trust, TrustError};
+use chat_client::{
+    Builder, Client, ConnectError, Events, Fingerprint, KnownNodes, Target, Trust, TrustError,
+};
 use chat_protocol::{CloseCode, ErrorCode, UserName};
 
 use crate::args::ConnectArgs;
 use crate::exit::{Exit, Failure};
+use crate::trust;
 
 /// Connects as the arguments say.
 ///
@@ -17,29 +20,80 @@ pub async fn connect(
     args: &ConnectArgs,
     name: Option<&UserName>,
 ) -> Result<(Client, Events), Failure> {
-    let result = builder(targets, args, name)
-        .trust(trust(args)?)
-        .connect()
-        .await;
-    let error = match result {
-        Ok(connected) => return Ok(connected),
-        Err(error) => error,
-    };
-    if let ConnectError::Trust(TrustError::NoDevelopmentCa { .. }) = error {
-        if let Some(target) = elsewhere(targets) {
-            let error = TrustError::DevelopmentElsewhere { target };
-            return Err(failure(&ConnectError::Trust(error), name));
+    let connecting = builder(targets, args, name).trust(trust(args)?).connect();
+    match connecting.await {
+        Ok((client, events)) => {
+            meet(args, &client);
+            Ok((client, events))
         }
-        // Nobody is trusted, so find out at least whether somebody is there: a node that answers
-        // is then refused by its certificate, before anything is said to it.
-        let nobody = Trust::Pin(Fingerprint([0; 32]));
-        if let Err(error @ ConnectError::Unreachable { .. }) =
-            builder(targets, args, name).trust(nobody).connect().await
-        {
-            return Err(failure(&error, name));
+        Err(error) => Err(explain(&error, targets, args, name).await),
+    }
+}
+
+/// What to say about an error, after another look at the node if that says more.
+pub async fn explain(
+    error: &ConnectError,
+    targets: &[String],
+    args: &ConnectArgs,
+    name: Option<&UserName>,
+) -> Failure {
+    match error {
+        ConnectError::Trust(TrustError::NoDevelopmentCa { .. }) => {
+            // Nobody is trusted, so find out at least whether somebody is there: a node that
+            // answers is then refused by its certificate, before anything is said to it.
+            let nobody = Trust::Pin(Fingerprint([0; 32]));
+            let looked = builder(targets, args, name).trust(nobody).connect().await;
+            match looked {
+                Err(gone @ ConnectError::Unreachable { .. }) => failure(&gone, name),
+                _ => failure(error, name),
+            }
+        }
+        ConnectError::Tls { target, .. } => match target.parse() {
+            Ok(target) => untrusted(&target, args)
+                .await
+                .unwrap_or_else(|| failure(error, name)),
+            Err(_) => failure(error, name),
+        },
+        _ => failure(error, name),
+    }
+}
+
+/// What there is to say of a node whose certificate was refused: that it has changed, or how to
+/// know it.
+async fn untrusted(target: &Target, args: &ConnectArgs) -> Option<Failure> {
+    let file = trust::known_file(args.pin.as_deref(), args.ca.as_ref()).ok()??;
+    let known = file.find(target).ok()?;
+    let time = args.connect_timeout.max(CONNECT_TIMEOUT_MIN);
+    let shown = trust::look(target, time).await.ok();
+    let shown = shown.map(|(seen, _)| seen.fingerprint());
+    match known {
+        Some((_, known)) if shown == Some(known.fingerprint) => None,
+        Some((line, known)) => Some(trust::changed(&file, line, &known, shown)),
+        None => {
+            let what = format!("the certificate of {target} is not trusted");
+            let cause = shown.map_or_else(
+                || "no authority that is trusted has signed it".to_owned(),
+                |shown| format!("no authority that is trusted has signed sha256:{shown}"),
+            );
+            let failure = Failure::new(Exit::Refused, "untrusted", what).because(cause);
+            Some(
+                failure
+                    .try_this(format!(
+                        "if you know that it is right: chat-cli trust add {target}"
+                    ))
+                    .try_this("or name its authority:        --ca FILE"),
+            )
         }
     }
-    Err(failure(&error, name))
+}
+
+/// Notes that a known node was met.
+fn meet(args: &ConnectArgs, client: &Client) {
+    if let Ok(target) = client.session().target.parse()
+        && let Ok(Some(file)) = trust::known_file(args.pin.as_deref(), args.ca.as_ref())
+    {
+        file.meet(&target, trust::known::now());
+    }
 }
 
 /// What is to be connected, but for whom to trust.
@@ -54,10 +108,11 @@ pub fn builder(targets: &[String], args: &ConnectArgs, name: Option<&UserName>) 
     }
 }
 
-/// A pin is the strongest wish, then a CA; without either, this machine's development CA.
+/// A pin is the strongest wish, then an authority; without either what is known of each node, and of
+/// those that are not known this machine's development CA, or elsewhere the system's authorities.
 ///
 /// # Errors
-/// When the pin is none.
+/// When the pin is none, or the file of known nodes cannot be used.
 pub fn trust(args: &ConnectArgs) -> Result<Trust, Failure> {
     match (&args.pin, &args.ca) {
         (Some(pin), _) => pin.parse().map(Trust::Pin).map_err(|error| {
@@ -65,24 +120,14 @@ pub fn trust(args: &ConnectArgs) -> Result<Trust, Failure> {
                 .try_this("the operator of the node knows it; the node logs it when it starts")
         }),
         (None, Some(ca)) => Ok(Trust::Ca(ca.clone())),
-        (None, None) => Ok(Trust::Development {
-            dir: args.certs.clone(),
-        }),
+        (None, None) => {
+            let known = match trust::known_file(None, None)? {
+                Some(file) => file.known_nodes(args.certs.clone())?,
+                None => KnownNodes::new([], args.certs.clone()),
+            };
+            Ok(Trust::Known(known))
+        }
     }
-}
-
-/// The first target, when none is this machine.
-fn elsewhere(targets: &[String]) -> Option<String> {
-    let targets: Vec<Target> = targets
-        .iter()
-        .filter_map(|target| Target::parse_list(target).ok())
-        .flatten()
-        .collect();
-    let is_elsewhere = targets.iter().all(|target| !target.is_loopback());
-    targets
-        .first()
-        .filter(|_| is_elsewhere)
-        .map(Target::to_string)
 }
 
 /// What to say about an error, and what to try.
@@ -93,12 +138,12 @@ pub fn failure(error: &ConnectError, name: Option<&UserName>) -> Failure {
             Failure::new(Exit::Usage, "invalid_target", what)
                 .try_this("a target is PORT, HOST, HOST:PORT or quic://HOST:PORT")
         }
-        ConnectError::Trust(TrustError::DevelopmentElsewhere { target }) => {
-            let what = format!("nothing is known by which {target} could be trusted");
+        ConnectError::Trust(TrustError::NoSystemCa { .. }) => {
+            let what = "nothing is known by which the node could be trusted";
             Failure::new(Exit::Refused, "untrusted", what)
-                .because("the development certificates are for this machine only")
+                .because(error.to_string())
                 .try_this("name the authority of its certificate: --ca FILE")
-                .try_this("or the certificate itself:             --pin SHA256")
+                .try_this("or know the certificate itself:        chat-cli trust add TARGET")
         }
         ConnectError::Trust(TrustError::NoDevelopmentCa { path }) => {
             let what = "a node answers, and nothing is known by which it could be trusted";
@@ -108,7 +153,7 @@ pub fn failure(error: &ConnectError, name: Option<&UserName>) -> Failure {
                     path.display()
                 ))
                 .try_this("tell where the node keeps them: --certs DIR")
-                .try_this("or what to trust instead:       --ca FILE, --pin SHA256")
+                .try_this("or know it by its certificate:  chat-cli trust add TARGET")
         }
         ConnectError::Trust(_) => Failure::new(Exit::Refused, "untrusted", what),
         ConnectError::Tls { .. } => Failure::new(Exit::Refused, "untrusted", what)

@@ -95,6 +95,20 @@ pub fn durability_word(durability: Durability) -> String {
     word.to_owned()
 }
 
+/// What an acked message survives, for people.
+#[must_use]
+pub const fn durability_text(durability: Durability) -> &'static str {
+    match durability {
+        Durability::NODE => "acked messages are lost when the node stops",
+        Durability::MEMORY => "acked messages are lost when Redis restarts",
+        Durability::SNAPSHOT => "a crash of Redis loses acked messages since its last snapshot",
+        Durability::SYSTEM => "acked messages survive a crash of Redis, not always of its machine",
+        Durability::SECOND => "a crash of Redis loses about a second of acked messages",
+        Durability::CRASH => "acked messages survive a crash of Redis",
+        _ => "it is not known what acked messages survive",
+    }
+}
+
 /// A stable word for what a certificate was trusted by.
 #[must_use]
 pub const fn trust_word(trust: &Trust) -> &'static str {

@@ -13,5 +13,7 @@ mod json;
 mod pipe;
 mod refer;
 mod schema;
+mod shot;
 mod support;
 mod terminal;
+mod trust;

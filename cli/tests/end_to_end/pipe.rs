@@ -294,11 +294,6 @@ fn wrong_arguments_and_untrusted_nodes_have_their_exit_codes() {
             4,
             "/nonexistent/ca.pem",
         ),
-        (
-            &["192.0.2.1"],
-            4,
-            "development certificates are for this machine only",
-        ),
         (&[&port], 4, "there are no development certificates at"),
     ] {
         let ended = run(cli(&home, arguments), "");

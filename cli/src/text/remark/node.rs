@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use chat_client::{Certificate, Durability, Status, Trust};
+use chat_client::{Certificate, Status, Trust};
 use jiff::Timestamp;
 
-use crate::report::node::{CLIENT, NodeReport, Way};
+use crate::report::node::{CLIENT, NodeReport, Way, durability_text};
 
 /// The lines of a report of the node.
 pub(super) fn lines(report: &NodeReport) -> Vec<String> {
@@ -73,15 +73,7 @@ fn certificate_lines(certificate: &Certificate, trust: &Trust) -> [String; 2] {
 }
 
 fn promise_lines(status: &Status) -> Vec<String> {
-    let promise = match status.durability {
-        Durability::NODE => "acked messages are lost when the node stops",
-        Durability::MEMORY => "acked messages are lost when Redis restarts",
-        Durability::SNAPSHOT => "a crash of Redis loses acked messages since its last snapshot",
-        Durability::SYSTEM => "acked messages survive a crash of Redis, not always of its machine",
-        Durability::SECOND => "a crash of Redis loses about a second of acked messages",
-        Durability::CRASH => "acked messages survive a crash of Redis",
-        _ => "it is not known what acked messages survive",
-    };
+    let promise = durability_text(status.durability);
     let mut lines = vec![format!("promise: {promise}")];
     if status.may_evict {
         lines.push("promise: Redis may drop acked messages when its memory is full".to_owned());
@@ -104,6 +96,7 @@ fn age(age: Duration) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use chat_client::Durability;
     use chat_protocol::{RequestId, SessionId};
 
     use super::*;
