@@ -123,6 +123,22 @@ pub enum Operation {
     Quit,
 }
 
+impl Operation {
+    /// The same in `here`, if it refers to an earlier message of the current room.
+    #[must_use]
+    pub fn or_in(mut self, here: Option<RoomName>) -> Self {
+        if let Self::Reply { room, .. }
+        | Self::Edit { room, .. }
+        | Self::Delete { room, .. }
+        | Self::React { room, .. } = &mut self
+            && room.is_none()
+        {
+            *room = here;
+        }
+        self
+    }
+}
+
 /// Messages that are shown when nobody says how many: a screen of them.
 pub const HISTORY_LIMIT: u32 = 20;
 

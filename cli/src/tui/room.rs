@@ -19,6 +19,8 @@ pub struct Room {
     pub place: Option<Place>,
     /// Its topic.
     pub topic: Topic,
+    /// Whether somebody else opened it, so that all it begins with is new.
+    pub is_invitation: bool,
     /// Who is in it.
     pub members: Members,
     /// What was said and happened.

@@ -250,7 +250,12 @@ impl Tui {
         let mut index = 0;
         while let Some(request) = self.model.outbox().get(index) {
             let may_go = match request.operation {
-                Operation::Send { .. } | Operation::SetTopic { .. } => !conversation.is_full(),
+                Operation::Send { .. }
+                | Operation::SetTopic { .. }
+                | Operation::Reply { .. }
+                | Operation::Edit { .. }
+                | Operation::Delete { .. }
+                | Operation::React { .. } => !conversation.is_full(),
                 Operation::History { .. } => true,
                 _ => conversation.is_idle(),
             };

@@ -106,7 +106,7 @@ impl Model {
             Action::Search => self.open_search(""),
             Action::Mentions => self.open_mentions(),
             Action::HistorySearch => self.open_sent(),
-            Action::Picker => self.open_rooms(),
+            Action::Picker => self.open_rooms(now),
             Action::NextRoom => self.go((self.current + 1) % self.rooms.len()),
             Action::PreviousRoom => {
                 self.go((self.current + self.rooms.len() - 1) % self.rooms.len());

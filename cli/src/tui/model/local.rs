@@ -43,7 +43,7 @@ pub const LOCAL_COMMANDS: &[LocalCommand] = &[
         arguments: "[LETTERS]",
         about: "go to a room, by some of its letters",
         run: |model, rest, now| {
-            model.open_rooms();
+            model.open_rooms(now);
             for letter in rest.chars() {
                 model.type_query(letter);
             }

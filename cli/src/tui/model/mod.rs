@@ -10,7 +10,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-use chat_protocol::{Cursor, RoomName};
+use chat_protocol::{Cursor, RoomName, UserName};
 
 use super::action::Action;
 use super::complete::Cycle;
@@ -172,6 +172,10 @@ pub struct Model {
     opening: Option<Opening>,
     /// Lines that were typed for it.
     held: Vec<String>,
+    /// Who was written to alone without going there.
+    writing_to: Option<UserName>,
+    /// When the rooms were asked for last, for the list of them.
+    rooms_asked_at: Option<Instant>,
 }
 
 /// How far the opening of a room has come.
@@ -216,6 +220,8 @@ impl Model {
             number: 0,
             opening: None,
             held: vec![],
+            writing_to: None,
+            rooms_asked_at: None,
         }
     }
 
@@ -286,6 +292,7 @@ impl Model {
             room.typing.retain(|(_, until)| *until > now.instant);
             changed |= room.typing.len() != len;
         }
+        self.ask_for_rooms(now);
         while let Some(room) = self.stale_members.pop_first() {
             self.ask(Some(MEMBERS), Operation::Members { room: Some(room) });
         }
@@ -438,6 +445,8 @@ impl Model {
 const MEMBERS: &str = "members";
 /// What ties older entries to the question for them.
 const OLDER: &str = "older";
+/// What ties the rooms there are to the question for them.
+const ROOMS: &str = "rooms";
 /// What ties a join to a user who wants to see the room.
 const SHOW: &str = "show";
 

@@ -1,6 +1,8 @@
 //! What lies over the messages: opening it, its keys, and what choosing does.
 
-use super::{Aim, Model, Now, OLDER, Overlay, Wish};
+use std::time::Duration;
+
+use super::{Aim, Model, Now, OLDER, Overlay, ROOMS, Wish};
 use crate::operation::Operation;
 use crate::tui::action::Action;
 use crate::tui::key::Chord;
@@ -10,9 +12,21 @@ use crate::tui::timeline::{Item, Kind, Said};
 use chat_protocol::limits::TEXT_BYTES_MAX;
 
 impl Model {
-    pub(super) fn open_rooms(&mut self) {
-        self.ask(Some("rooms"), Operation::Rooms);
+    pub(super) fn open_rooms(&mut self, now: Now) {
         self.open(Picker::new(Source::Rooms));
+        self.ask_for_rooms(now);
+    }
+
+    /// While the list of rooms is shown: asks every few seconds which there are.
+    pub(super) fn ask_for_rooms(&mut self, now: Now) {
+        let is_shown = matches!(&self.overlay, Some(Overlay::Picker(picker)) if picker.source == Source::Rooms);
+        let is_fresh = self
+            .rooms_asked_at
+            .is_some_and(|at| now.instant - at < ROOMS_INTERVAL);
+        if is_shown && !is_fresh {
+            self.rooms_asked_at = Some(now.instant);
+            self.ask(Some(ROOMS), Operation::Rooms);
+        }
     }
 
     pub(super) fn open_search(&mut self, query: &str) {
@@ -335,6 +349,9 @@ fn label(item: &Item) -> String {
         _ => item.text().to_owned(),
     }
 }
+
+/// How often the list of rooms is brought up to date.
+const ROOMS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Older messages that are asked for at a time.
 const PAGE_LEN: u32 = 100;

@@ -6,7 +6,7 @@ use chat_client::MessageId;
 use chat_protocol::lane::{Message, NoticeLevel, PresenceChange};
 use chat_protocol::{Cursor, UserName};
 
-use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, Opening, SHOW, Wish};
+use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, Opening, ROOMS, SHOW, Wish};
 use crate::config::Level;
 use crate::operation::Operation;
 use crate::report::{Place, Refusal, Report};
@@ -28,6 +28,14 @@ impl Model {
                 mention,
                 ..
             } => self.on_message(&place, cursor, message, own, history, mention, now),
+            Report::Refers {
+                place,
+                cursor,
+                message,
+                own,
+                history,
+                ..
+            } => self.on_message(&place, cursor, message, own, history, false, now),
             Report::TopicChanged { place, change, .. } => {
                 let name = &change.author.name;
                 let line = match change.topic.as_str() {
@@ -229,7 +237,7 @@ impl Model {
             catching.missed += u32::from(!own);
         }
         room.catch_up(cursor, now.ms);
-        let is_new = !own && (!history || is_missed);
+        let is_new = !own && (!history || is_missed || room.is_invitation);
         if is_new {
             if is_shown && room.anchor.is_some() {
                 room.below += 1;
@@ -288,6 +296,14 @@ impl Model {
                     at_ms = message.at_ms;
                     items.extend(room.older_item(cursor, message, own, mention));
                 }
+                Report::Refers {
+                    cursor,
+                    message,
+                    own,
+                    ..
+                } => {
+                    items.extend(room.older_item(cursor, message, own, false));
+                }
                 Report::TopicChanged { change, .. } => {
                     at_ms = change.at_ms;
                     let (name, topic) = (&change.author.name, change.topic.as_str());
@@ -337,7 +353,13 @@ impl Model {
         let index = match self.index_of(&place) {
             Some(index) => index,
             None => {
-                self.rooms.push(Room::new(Some(place.clone())));
+                let mut room = Room::new(Some(place.clone()));
+                let asked_for = self
+                    .writing_to
+                    .take_if(|to| Some(&*to) == place.direct.as_ref());
+                room.is_invitation =
+                    place.direct.is_some() && self.opening.is_none() && asked_for.is_none();
+                self.rooms.push(room);
                 self.rooms.len() - 1
             }
         };
@@ -438,7 +460,7 @@ impl Model {
             return;
         }
         match reference {
-            Some(MEMBERS | "rooms") => return,
+            Some(MEMBERS | ROOMS) => return,
             Some(SHOW) => self.give_up_opening(),
             Some(OLDER) => {
                 for room in &mut self.rooms {

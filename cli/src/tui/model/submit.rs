@@ -4,7 +4,7 @@ use chat_protocol::{Cursor, Text};
 
 use super::{Aim, Model, Now, Opening, Overlay, SHOW};
 use crate::command;
-use crate::operation::{Operation, Request, Style};
+use crate::operation::{Operation, Request, Style, Which};
 use crate::report::Place;
 use crate::tui::room::{Pending, PendingState};
 use crate::tui::timeline::Tone;
@@ -14,7 +14,6 @@ impl Model {
     pub(super) fn submit(&mut self, now: Now) {
         let line = self.composer.take();
         self.recall = None;
-        self.typing_told_at = None;
         if line.trim().is_empty() {
             return;
         }
@@ -27,7 +26,7 @@ impl Model {
             return self.say(now, "the room is being opened; this is sent there");
         }
         if let Some(aim) = self.aim.take() {
-            return self.submit_aimed(&aim, &line, now);
+            return self.submit_aimed(aim, &line, now);
         }
         self.submit_line(&line, now);
     }
@@ -45,13 +44,49 @@ impl Model {
         }
     }
 
-    fn submit_aimed(&mut self, aim: &Aim, text: &str, now: Now) {
-        let _ = (aim, text);
-        self.say(now, "not yet");
+    /// What was typed is about a message.
+    fn submit_aimed(&mut self, aim: Aim, line: &str, now: Now) {
+        let Some(place) = &self.room().place else {
+            return;
+        };
+        let room = Some(place.room.clone());
+        let said = line.trim();
+        let operation = match aim {
+            Aim::Reply(to, _) => said.parse().map(|text| {
+                let to = Which::Exactly(to);
+                (Operation::Reply { room, to, text }, true)
+            }),
+            Aim::Edit(of) => said.parse().map(|text| {
+                let of = Which::Exactly(of);
+                (Operation::Edit { room, of, text }, false)
+            }),
+            Aim::React(to, _) => said.parse().map(|reaction| {
+                let to = Which::Exactly(to);
+                let operation = Operation::React {
+                    room,
+                    to,
+                    reaction,
+                    on: true,
+                };
+                (operation, false)
+            }),
+        };
+        match operation {
+            Ok((operation, true)) => {
+                self.send_operation(operation, said.to_owned(), Style::Plain, now);
+            }
+            Ok((operation, false)) => self.ask_for(operation),
+            Err(error) => self.remark(now, Tone::Error, format!("not sent: {error}")),
+        }
     }
 
+    /// Takes an own message back.
     pub(super) fn delete(&mut self, of: Cursor) {
-        let _ = of;
+        if let Some(place) = &self.room().place {
+            let room = Some(place.room.clone());
+            let of = Which::Exactly(of);
+            self.ask_for(Operation::Delete { room, of });
+        }
     }
 
     fn perform(&mut self, operation: Operation, now: Now) {
@@ -92,8 +127,16 @@ impl Model {
                 let room = room.or(here);
                 self.ask_for(Operation::SetTopic { room, topic });
             }
+            operation @ (Operation::Reply { .. }
+            | Operation::Edit { .. }
+            | Operation::Delete { .. }
+            | Operation::React { .. }) => self.ask_for(operation.or_in(here)),
             operation @ (Operation::Join { .. } | Operation::Direct { text: None, .. }) => {
                 self.ask_to_show(operation);
+            }
+            Operation::Direct { user, text } => {
+                self.writing_to = Some(user.clone());
+                self.ask_for(Operation::Direct { user, text });
             }
             operation => self.ask_for(operation),
         }
