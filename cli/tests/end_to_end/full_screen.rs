@@ -45,6 +45,7 @@ fn people_on_two_nodes_talk() {
     let cluster = Cluster::start();
     let mut ann = open(cluster.node(0), "ann", 110, 24);
     let mut bo = open(cluster.node(1), "bo", 80, 24);
+    wait_for(&ann, "→ bo came");
     // Typing is told to the other node, and ends with the message.
     ann.press("hello from one ");
     wait_for(&bo, "ann is typing");
@@ -232,9 +233,10 @@ fn rooms_mentions_and_the_lists() {
     ann.press("NOTHING");
     wait_for(&ann, "> <bo> nothing for you");
     ann.press(ESCAPE);
+    wait_until_gone(&ann, "Search this room");
     // A typo is answered with what was meant, and can be had back.
     ann.press("/jion dev\r");
-    wait_for(&ann, "did you mean /join?");
+    wait_for(&ann, "there is no command /jion");
     ann.press(UP);
     wait_for(&ann, "> /jion dev");
     ann.press("\u{15}b\t");
@@ -278,7 +280,7 @@ fn two_talk_alone_whatever_their_nodes() {
     }
     // It is a room like others: it comes back with its history.
     ann.press("\u{1b}2/leave\r");
-    wait_until_gone(&ann, "@bo");
+    wait_for(&ann, "left @bo");
     ann.press("/msg bo\r");
     wait_for(&ann, "ann for your eyes");
 }
@@ -352,11 +354,11 @@ fn the_terminal_is_given_back_on_every_way_out() {
     ann.press("\u{3}");
     assert_eq!(ann.end(), Some(0));
     assert!(ann.is_given_back());
-    let mut ann = open(&node, "ann", 80, 24);
-    ann.press("\u{4}");
-    assert_eq!(ann.end(), Some(0));
+    let mut bo = open(&node, "bo", 80, 24);
+    bo.press("\u{4}");
+    assert_eq!(bo.end(), Some(0));
     for (signal, code) in [("TERM", 143), ("INT", 130)] {
-        let mut ann = open(&node, "ann", 80, 24);
+        let mut ann = open(&node, signal, 80, 24);
         let status = Command::new("kill")
             .args([&format!("-{signal}"), &ann.id().to_string()])
             .status();

@@ -29,7 +29,7 @@ fn texts_stay_in_their_pane() {
         );
     }
     run(node.cli(&["--name", "mallory"]), "the last\n").expect_code(0);
-    wait_for(&ann, "mallory the last");
+    wait_for(&ann, " the last");
     assert_walls(&ann);
     assert_eq!(
         count(&ann.lines(), " end"),
