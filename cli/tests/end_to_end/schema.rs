@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use chat_cli::json::JsonSurface;
 use chat_cli::report::node::{NodeReport, Way};
 use chat_cli::report::{Context, Place, Refusal, Report, Standing};
-use chat_client::{Certificate, Durability, MessageId, Status, Trust};
+use chat_client::{Certificate, Durability, Fingerprint, MessageId, Status, Trust};
 use chat_protocol::lane::{
     Author, EndReason, GapReason, Message, Notice, NoticeLevel, PresenceChange, TopicChanged,
 };
@@ -120,7 +120,7 @@ fn change(content: Content, standing: Standing) -> Report {
     }
 }
 
-fn node_report(reference: Option<String>, connected: bool) -> Report {
+fn node_report(reference: Option<String>, connected: bool, trust: Trust) -> Report {
     let way = Way {
         address: "127.0.0.1:8081".parse().unwrap(),
         age: Duration::from_secs(60),
@@ -147,7 +147,7 @@ fn node_report(reference: Option<String>, connected: bool) -> Report {
         minor: 0,
         way: connected.then_some(way),
         certificate: connected.then(|| Certificate::of_der(b"abc")),
-        trust: Trust::development(),
+        trust,
         status: connected.then_some(status),
     }))
 }
@@ -411,8 +411,11 @@ fn reports() -> Vec<Report> {
         Report::Reconnecting {
             reference: reference.clone(),
         },
-        node_report(reference, true),
-        node_report(None, false),
+        node_report(reference, true, Trust::development()),
+        node_report(None, true, Trust::Ca("ca.pem".into())),
+        node_report(None, true, Trust::Pin(Fingerprint([7; 32]))),
+        node_report(None, true, Trust::System),
+        node_report(None, false, Trust::System),
         Report::Bye {
             code: 143,
             reason: "signal",
