@@ -23,6 +23,7 @@ use crate::json::JsonSurface;
 use crate::log::Log;
 use crate::operation::{Operation, Request};
 use crate::output::{Output, StandardSink};
+use crate::pages;
 use crate::report::{Refusal, Report};
 use crate::shot::{self, Around};
 use crate::stop::Stop;
@@ -51,6 +52,8 @@ pub async fn run(line: CommandLine, around: Surroundings) -> Exit {
             };
             shot::run(command, around, &tasks).await
         }
+        Some(Command::Completions { shell }) => pages::completions(*shell),
+        Some(Command::Man { dir }) => pages::man(dir.as_deref()),
         Some(Command::Trust(command)) => trust::run(command, &around, &places).await,
         None => converse(&line, &around, &tasks, &places).await,
     };

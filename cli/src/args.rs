@@ -10,6 +10,7 @@ use chat_protocol::limits::HISTORY_LEN_MAX;
 use chat_protocol::{RoomName, UserName};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::bot::args::BotArgs;
 use crate::config::ConfigArgs;
@@ -125,6 +126,16 @@ pub enum Command {
     /// development CA is believed on this machine and the system's authorities elsewhere.
     #[command(subcommand)]
     Trust(TrustCommand),
+    /// Print what makes a shell complete this program's arguments.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write the manual: a page for each command into DIR, or this program's to standard output.
+    Man {
+        /// The folder.
+        dir: Option<PathBuf>,
+    },
 }
 
 /// A conversation.

@@ -16,6 +16,7 @@ pub mod log;
 pub mod nearest;
 pub mod operation;
 pub mod output;
+pub mod pages;
 pub mod palette;
 pub mod report;
 pub mod screen;
