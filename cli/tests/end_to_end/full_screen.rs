@@ -10,6 +10,7 @@ use crate::support::screen::Screen;
 use crate::support::{Node, Process, run};
 
 mod hostile;
+mod speed;
 
 /// A client on a terminal of this size.
 fn open(node: &Node, name: &str, columns: u16, rows: u16) -> Screen {
@@ -207,7 +208,7 @@ fn rooms_mentions_and_the_lists() {
     let bells = bells(&ann);
     bo.press("nothing for you\rANN: look here\r");
     ann.wait_for("the activity", |lines| count(lines, "#lobby(2,1@)") == 1);
-    wait_for(&ann, "1 #lobby     2,1@");
+    wait_for(&ann, "1 #lobby    2,1@");
     assert_eq!(bells + 1, self::bells(&ann), "a mention rings once");
     // The next room with something new, at what is new.
     ann.press("\u{1b}a");

@@ -463,4 +463,4 @@ const TIMELINES_BYTES_MAX: usize = 64 << 20;
 const MENTIONS_LEN_MAX: usize = 200;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

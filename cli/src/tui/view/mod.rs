@@ -167,3 +167,6 @@ const fn chosen(theme: super::theme::Theme, is_chosen: bool) -> Style {
         Style::new()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ fn room_line(model: &Model, index: usize, room: &Room, columns: usize) -> Vec<Sp
         1..=9 => index.to_string(),
         _ => " ".to_owned(),
     };
-    let used = wrap::columns(&count) + failed.len() + 2;
+    let used = wrap::columns(&count) + failed.len() + 3;
     let title = cells::left(
         &cells::line(&room.title()),
         columns.saturating_sub(used),
@@ -67,6 +67,7 @@ fn room_line(model: &Model, index: usize, room: &Room, columns: usize) -> Vec<Sp
         Span::styled(title, style),
         Span::styled(count, style),
         Span::styled(failed, theme.style(Role::Error)),
+        Span::raw(" "),
     ]
 }
 
