@@ -36,7 +36,7 @@ impl Cycle {
             return None;
         }
         let fitting = fitting(head, word, words);
-        (!fitting.is_empty()).then(|| Self {
+        (!fitting.is_empty()).then_some(Self {
             start,
             end: before.len(),
             words: fitting,

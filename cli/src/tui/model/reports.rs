@@ -493,7 +493,7 @@ impl Model {
             let previous = self.previous.clone();
             let to = previous.and_then(|place| self.index_of(&place));
             let to = to.filter(|to| *to != index);
-            self.go(to.unwrap_or(if index > 1 { index - 1 } else { 0 }));
+            self.go(to.unwrap_or_else(|| index.saturating_sub(1)));
             if self.current == index {
                 self.go(0);
             }
