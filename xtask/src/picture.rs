@@ -77,31 +77,46 @@ fn converse(terminals: &Terminals<'_>) -> Result<[Screen; 2]> {
     step::say("waiting for the conversation to fit between two notices");
     wait_for_start_of_slot();
     let ann = terminals.open("ann", &format!("chat-cli {}", PORTS[0]), TALK_ROWS)?;
-    ann.await_text("joined #lobby")?;
+    ann.await_text("message to #lobby")?;
     let bo = terminals.open("bo", &format!("chat-cli {}", PORTS[1]), TALK_ROWS)?;
-    ann.await_text("bo joined")?;
-    bo.await_text("joined #lobby")?;
+    ann.await_text("bo came")?;
+    bo.await_text("message to #lobby")?;
+    ann.submit("/join kitchen")?;
+    ann.await_text("message to #kitchen")?;
+    bo.submit("/topic Everything about tea")?;
+    bo.await_text("set the topic")?;
 
+    ann.press("M-1")?;
+    ann.await_text("message to #lobby")?;
     ann.submit("Morning! Did the release go out?")?;
-    bo.await_text("<ann> Morning!")?;
+    bo.await_text("ann Morning!")?;
     bo.submit("It did, an hour ago. Not one complaint so far.")?;
-    ann.await_text("<bo> It did")?;
+    ann.await_text("bo It did")?;
     ann.submit("/me waves a small flag")?;
     bo.await_text("* ann waves")?;
-    ann.submit("/who")?;
-    ann.await_text("2 in #lobby")?;
-
-    // What is half typed stays whole below whatever arrives meanwhile.
-    bo.write(HALF_TYPED)?;
-    bo.await_text(HALF_TYPED)?;
-    ann.submit("Then the next round of tea is mine.")?;
-    bo.await_text("<ann> Then the next")?;
+    // The message before the flag gets a reaction.
+    ann.press("M-Up")?;
+    ann.press("Up")?;
+    ann.write("+")?;
+    ann.await_text("reaction to bo: It did")?;
+    ann.submit("+1")?;
+    bo.await_text("[+1 ann]")?;
+    ann.press("M-2")?;
+    ann.await_text("message to #kitchen")?;
+    bo.submit("ann, the next round of tea is yours.")?;
+    ann.await_text("#lobby(1,1@)")?;
+    bo.submit("/join kitchen")?;
+    ann.await_text("bo came")?;
+    ann.submit("The kettle is on.")?;
+    bo.await_text("ann The kettle")?;
     ann.await_text(NOTICE_TEXT)?;
     bo.await_text(NOTICE_TEXT)?;
-    Ok([
-        ann.await_last_line("#lobby>")?,
-        bo.await_last_line(HALF_TYPED)?,
-    ])
+
+    // What is half typed is told to the other.
+    bo.write(HALF_TYPED)?;
+    bo.await_text(HALF_TYPED)?;
+    let ann = ann.await_screen_with("bo is typing")?;
+    Ok([ann, bo.await_last_line(HALF_TYPED)?])
 }
 
 /// Returns in the first tenth of a time between two notices, so that none interrupts the talk.
@@ -137,7 +152,7 @@ const PORTS: [u16; 2] = [8081, 8082];
 
 /// Time between two notices. Longer than the talk, so that the picture has one; nodes send them at
 /// whole multiples of it.
-const NOTICE_EVERY: Duration = Duration::from_secs(10);
+const NOTICE_EVERY: Duration = Duration::from_secs(15);
 
 /// Text of the notice.
 const NOTICE_TEXT: &str = "Tea and cake at four, in the kitchen.";

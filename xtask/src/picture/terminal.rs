@@ -128,6 +128,16 @@ impl Terminal<'_> {
             .map(drop)
     }
 
+    /// Presses a key, as tmux names it.
+    ///
+    /// # Errors
+    /// When tmux refuses.
+    pub(super) fn press(&self, key: &str) -> Result<()> {
+        self.terminals
+            .ask(&["send-keys", "-t", self.name, key])
+            .map(drop)
+    }
+
     /// Types `text` and Enter.
     ///
     /// # Errors

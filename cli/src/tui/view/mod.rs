@@ -1,6 +1,6 @@
 //! What the client looks like: a model in, cells out. Pure.
 //!
-//! Invariant: what others wrote goes through [`cells`](super::cells) before it is drawn.
+//! Invariant: what others wrote goes through [`cells`] before it is drawn.
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

@@ -1,6 +1,7 @@
 //! How fast the real program is, measured: `cargo test --release -p chat-cli --test end_to_end speed
 //! -- --ignored --nocapture`. Says what it measured and judges nothing.
 
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ fn key_press_to_screen_and_start() {
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", ann.id())).unwrap_or_default();
     let rss = status.lines().find(|line| line.starts_with("VmRSS"));
-    println!("memory: {}", rss.unwrap_or("unknown"));
+    tell(&format!("memory: {}", rss.unwrap_or("unknown")));
     for sender in senders {
         let _ = sender.join();
     }
@@ -120,12 +121,16 @@ fn say(what: &str, taken: &mut [Duration]) {
         let index = ((taken.len() - 1) as f64 * part) as usize;
         taken[index].as_secs_f64() * 1e3
     };
-    println!(
+    tell(&format!(
         "{what}: p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms, max {:.1} ms ({} times)",
         at(0.5),
         at(0.9),
         at(0.99),
         at(1.0),
         taken.len()
-    );
+    ));
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
