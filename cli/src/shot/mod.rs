@@ -150,7 +150,7 @@ pub async fn run(
         Command::Send(args) => (send::run(args, around, tasks).await, args.shot.json),
         Command::Tail(args) => (tail::run(args, around, tasks).await, args.shot.json),
         Command::Ping(args) => (ping::run(args, around, tasks).await, args.shot.json),
-        Command::Doctor(args) => return doctor::run(args, around, tasks).await,
+        Command::Doctor(args) => (doctor::run(args, around, tasks).await, args.shot.json),
         _ => return Ok(Exit::Done),
     };
     if let (Err(failure), true) = (&outcome, is_json) {

@@ -308,9 +308,9 @@ mod tests {
         let node = known("a", 1, "2026-10-02T08:00:00Z");
         file.change(|nodes| nodes.push(node.clone())).unwrap();
         assert_eq!(file.find(&node.target).unwrap(), Some((1, node.clone())));
-        let local = known("8081", 2, "2026-10-02T08:00:00Z");
+        let local = known("localhost:8081", 2, "2026-10-02T08:00:00Z");
         file.change(|nodes| nodes.push(local)).unwrap();
-        let here = "localhost:8081".parse().unwrap();
+        let here = "8081".parse().unwrap();
         assert_eq!(file.find(&here).unwrap().map(|(line, _)| line), Some(2));
         let mode = fs::metadata(file.path()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
