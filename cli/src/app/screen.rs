@@ -27,6 +27,7 @@ pub(super) fn open(args: &Args, settings: &Settings, around: &Surroundings) -> i
         theme: Theme {
             has_colour,
             is_ascii: settings.ui.ascii,
+            is_dark: settings.ui.theme == config::Theme::Dark,
         },
         ui: settings.ui.clone(),
         zone: TimeZone::system(),

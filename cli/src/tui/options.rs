@@ -27,6 +27,7 @@ impl Default for Options {
             theme: Theme {
                 has_colour: true,
                 is_ascii: false,
+                is_dark: false,
             },
             ui: Ui::default(),
             zone: TimeZone::system(),

@@ -14,6 +14,8 @@ pub struct Theme {
     pub has_colour: bool,
     /// Whether our own signs are ASCII.
     pub is_ascii: bool,
+    /// Whether the background is known to be dark, so that names can be brighter.
+    pub is_dark: bool,
 }
 
 /// What a part of the screen is.
@@ -75,7 +77,12 @@ impl Theme {
         let style = Style::new();
         match palette::of_name(name) {
             Paint::Name(index) if self.has_colour => {
-                style.fg(NAME_COLOURS[index % NAME_COLOURS.len()])
+                let colours = if self.is_dark {
+                    NAME_COLOURS_ON_DARK
+                } else {
+                    NAME_COLOURS
+                };
+                style.fg(colours[index % colours.len()])
             }
             _ => style.add_modifier(Modifier::BOLD),
         }
@@ -142,4 +149,13 @@ const NAME_COLOURS: [Color; 6] = [
     Color::Magenta,
     Color::Cyan,
     Color::LightMagenta,
+];
+
+const NAME_COLOURS_ON_DARK: [Color; 6] = [
+    Color::LightRed,
+    Color::LightGreen,
+    Color::LightBlue,
+    Color::LightMagenta,
+    Color::LightCyan,
+    Color::LightYellow,
 ];

@@ -36,7 +36,12 @@ impl Model {
                 history,
                 ..
             } => self.on_message(&place, cursor, message, own, history, false, now),
-            Report::TopicChanged { place, change, .. } => {
+            Report::TopicChanged {
+                place,
+                cursor,
+                change,
+                ..
+            } => {
                 let name = &change.author.name;
                 let line = match change.topic.as_str() {
                     "" => format!("{name} removed the topic"),
@@ -45,6 +50,7 @@ impl Model {
                 if let Some(index) = self.index_of(&place) {
                     self.rooms[index].topic = change.topic.clone();
                     self.rooms[index].remark(change.at_ms, Tone::Quiet, line);
+                    self.rooms[index].catch_up(cursor, now.ms);
                 }
             }
             Report::Older {
@@ -201,6 +207,9 @@ impl Model {
         let index = index.unwrap_or(self.current);
         for line in remark::of(report) {
             self.rooms[index].remark(now.ms, Tone::Quiet, line);
+        }
+        if let Report::Damaged { cursor, .. } = report {
+            self.rooms[index].catch_up(*cursor, now.ms);
         }
         self.bound();
     }
