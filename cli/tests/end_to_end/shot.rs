@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use boon::{Compiler, Schemas};
 use serde_json::Value;
@@ -225,8 +226,15 @@ fn ping_measures_and_tells_when_there_is_nobody() {
     let silent = Process::start(node.cli_without_target(&silent));
     silent.line(|line| line.starts_with("1: "));
     node.kill();
+    let killed = Instant::now();
     let ended = silent.end_by_itself();
     ended.expect_code(0);
+    // Two waits and a goodbye that nobody hears; a request alone would wait for ten seconds.
+    assert!(
+        killed.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        killed.elapsed()
+    );
     assert!(
         ended
             .stdout
