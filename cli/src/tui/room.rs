@@ -9,7 +9,7 @@ use chat_protocol::lane::PresenceChange;
 use chat_protocol::{Cursor, Text, Topic, UserName};
 
 use super::timeline::{ITEMS_LEN_MAX, Item, Kind, Said, Timeline, Tone};
-use crate::operation::Style;
+use crate::operation::{Operation, Style};
 use crate::report::Place;
 
 /// A room that is open, or the page of this program itself.
@@ -60,6 +60,8 @@ pub struct Pending {
     pub id: Option<MessageId>,
     /// Its place in the log, once it was acked.
     pub cursor: Option<Cursor>,
+    /// What asks for it, to ask again.
+    pub operation: Operation,
     /// What it says.
     pub text: String,
     /// How it is meant.

@@ -277,8 +277,10 @@ impl Paper<'_> {
         self.columns >= WIDE_COLUMNS_MIN
     }
 
+    /// Columns of a time: hours may have one digit or two, months names of any length.
     fn time_columns(&self) -> usize {
-        wrap::columns(&self.time(0))
+        let of = |at_ms| wrap::columns(&self.time(at_ms));
+        SAMPLE_TIMES_MS.map(of).into_iter().max().unwrap_or(0)
     }
 
     fn body(&self, head: &Head, texts: &[String], style: Style) -> Vec<Line<'static>> {
@@ -389,6 +391,9 @@ fn at_ms(entry: Entry<'_>) -> u64 {
 fn timestamp(at_ms: u64) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(at_ms).ok()?).ok()
 }
+
+/// Times that are written long: in the morning and in the evening, in months with long names.
+const SAMPLE_TIMES_MS: [u64; 3] = [0, 1_790_805_599_000, 1_796_079_599_000];
 
 /// From so many columns on names have a column of their own.
 const WIDE_COLUMNS_MIN: usize = 60;

@@ -145,12 +145,16 @@ impl Model {
         }
         if self.overlay.is_some() || self.aim.is_some() || !self.composer.is_empty() {
             self.overlay = None;
-            self.aim = None;
             self.cycle = None;
-            let text = self.composer.take();
+            let text = self.composer.text().to_owned();
             if !text.trim().is_empty() {
                 // A slip of the finger loses nothing.
                 self.room_mut().remember(&text);
+            }
+            if self.aim.is_some() {
+                self.drop_aim();
+            } else {
+                self.composer.take();
             }
         } else if is_second {
             self.close();
@@ -167,9 +171,26 @@ impl Model {
         self.wish(Wish::Quit);
     }
 
+    /// What is typed from now on is about a message, and begins with this. What was being typed is
+    /// put aside until then.
+    pub(super) fn aim_at(&mut self, aim: Aim, text: &str) {
+        if self.aim.is_none() {
+            self.aside = self.composer.take();
+        }
+        self.aim = Some(aim);
+        self.composer.set(text);
+    }
+
+    /// What is typed is no longer about a message: what was being typed before is back.
+    pub(super) fn drop_aim(&mut self) {
+        self.aim = None;
+        let aside = std::mem::take(&mut self.aside);
+        self.composer.set(&aside);
+    }
+
     fn cancel(&mut self) {
-        if self.aim.take().is_some() {
-            self.composer.take();
+        if self.aim.is_some() {
+            self.drop_aim();
         } else if self.is_bare {
             self.toggle_bare();
         } else {
@@ -344,10 +365,7 @@ impl Model {
             (said.own && !text.is_empty()).then(|| (said.cursor, text.to_owned()))
         });
         match found {
-            Some((cursor, text)) => {
-                self.aim = Some(Aim::Edit(cursor));
-                self.composer.set(&text);
-            }
+            Some((cursor, text)) => self.aim_at(Aim::Edit(cursor), &text),
             None => self.say(now, "nothing of yours here"),
         }
     }
@@ -365,9 +383,7 @@ impl Model {
             return self.say(now, "nothing to send again here");
         }
         for pending in again {
-            if let Ok(text) = pending.text.parse() {
-                self.send(text, pending.style, now);
-            }
+            self.send_operation(pending.operation, pending.text, pending.style, now);
         }
     }
 
@@ -391,7 +407,7 @@ impl Model {
         self.ask(None, operation);
     }
 
-    pub(super) fn on_help_key(&mut self, chord: Chord, action: Option<Action>) {
+    pub(super) fn on_help_key(&mut self, chord: Chord, action: Option<Action>, now: Now) {
         let Some(Overlay::Help(from)) = &mut self.overlay else {
             return;
         };
@@ -400,7 +416,13 @@ impl Model {
             (Some(Action::PageUp), _) => *from = from.saturating_sub(HELP_PAGE),
             (Some(Action::HistoryDown), _) => *from += 1,
             (Some(Action::HistoryUp), _) => *from = from.saturating_sub(1),
-            _ => self.overlay = None,
+            _ => {
+                self.overlay = None;
+                // Whoever types on has read enough, and means it.
+                if let Some(letter) = chord.letter().filter(|letter| *letter != '?') {
+                    self.type_letter(letter, now);
+                }
+            }
         }
     }
 }

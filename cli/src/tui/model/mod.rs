@@ -154,6 +154,8 @@ pub struct Model {
     pub is_bare: bool,
     /// Whether the end is waited for.
     pub is_closing: bool,
+    /// What was being typed before that.
+    aside: String,
     cycle: Option<Cycle>,
     /// How far back in what was sent, and what was being typed before.
     recall: Option<(usize, String)>,
@@ -208,6 +210,7 @@ impl Model {
             size,
             is_bare: false,
             is_closing: false,
+            aside: String::new(),
             cycle: None,
             recall: None,
             interrupted_at: None,
@@ -360,6 +363,12 @@ impl Model {
         if index == self.current || index >= self.rooms.len() {
             return;
         }
+        if self.opening.is_some() {
+            self.give_up_opening();
+        }
+        if self.aim.is_some() {
+            self.drop_aim();
+        }
         self.previous = self.room().place.clone();
         let draft = self.composer.take();
         let room = self.room_mut();
@@ -368,7 +377,6 @@ impl Model {
         self.current = index;
         self.cycle = None;
         self.recall = None;
-        self.aim = None;
         if matches!(self.overlay, Some(Overlay::Select(_))) {
             self.overlay = None;
         }

@@ -7,7 +7,7 @@ use crate::operation::Operation;
 use crate::tui::action::Action;
 use crate::tui::key::Chord;
 use crate::tui::picker::{self, MATCHES_LEN_MAX, Match, Picker, QUERY_CHARS_MAX, Source, Target};
-use crate::tui::room::Past;
+use crate::tui::room::{Past, Room};
 use crate::tui::timeline::{Item, Kind, Said};
 use chat_protocol::limits::TEXT_BYTES_MAX;
 
@@ -119,11 +119,12 @@ impl Model {
             return vec![];
         }
         let query = query.to_lowercase();
-        let items = self.room().timeline.iter().rev();
+        let room = self.room();
+        let items = room.timeline.iter().rev();
         items
-            .filter(|(_, item)| picker::contains(item.text(), &query))
+            .filter(|(_, item)| picker::contains(text_now(room, item), &query))
             .map(|(index, item)| Match {
-                label: label(item),
+                label: label(room, item),
                 target: Target::Entry(self.current, index),
             })
             .take(MATCHES_LEN_MAX)
@@ -133,11 +134,12 @@ impl Model {
     fn matching_mentions(&self, query: &str) -> Vec<Match> {
         let query = query.to_lowercase();
         let found = self.mentions.iter().rev().filter_map(|(place, index)| {
-            let room = self.index_of(place)?;
-            let item = self.rooms[room].timeline.get(*index)?;
-            picker::contains(item.text(), &query).then(|| Match {
-                label: format!("{place} {}", label(item)),
-                target: Target::Entry(room, *index),
+            let room_index = self.index_of(place)?;
+            let room = &self.rooms[room_index];
+            let item = room.timeline.get(*index)?;
+            picker::contains(text_now(room, item), &query).then(|| Match {
+                label: format!("{place} {}", label(room, item)),
+                target: Target::Entry(room_index, *index),
             })
         });
         found.take(MATCHES_LEN_MAX).collect()
@@ -157,7 +159,7 @@ impl Model {
 
     pub(super) fn on_overlay_key(&mut self, chord: Chord, action: Option<Action>, now: Now) {
         match &self.overlay {
-            Some(Overlay::Help(_)) => self.on_help_key(chord, action),
+            Some(Overlay::Help(_)) => self.on_help_key(chord, action, now),
             Some(Overlay::Picker(_)) => self.on_picker_key(chord, action, now),
             Some(Overlay::Paste(_)) => self.on_paste_key(chord, action, now),
             Some(Overlay::Select(index)) => {
@@ -296,15 +298,17 @@ impl Model {
         let author = said.author.name.as_str().to_owned();
         let own = said.own;
         match letter {
-            'r' => self.aim = Some(Aim::Reply(cursor, format!("{author}: {text}"))),
-            '+' => self.aim = Some(Aim::React(cursor, format!("{author}: {text}"))),
+            'r' => {
+                // What was begun may well be the answer.
+                let begun = self.composer.text().to_owned();
+                self.aim_at(Aim::Reply(cursor, format!("{author}: {text}")), &begun);
+                self.aside.clear();
+            }
+            '+' => self.aim_at(Aim::React(cursor, format!("{author}: {text}")), ""),
             'e' | 'd' if !own => {
                 return self.say(now, "only its author can change it");
             }
-            'e' => {
-                self.aim = Some(Aim::Edit(cursor));
-                self.composer.set(&text);
-            }
+            'e' => self.aim_at(Aim::Edit(cursor), &text),
             'd' => self.delete(cursor),
             'y' => {
                 self.wish(Wish::Copy(text));
@@ -342,11 +346,20 @@ impl Model {
     }
 }
 
-/// What a list shows of an item.
-fn label(item: &Item) -> String {
+/// What an item says now.
+fn text_now<'a>(room: &'a Room, item: &'a Item) -> &'a str {
     match &item.kind {
-        Kind::Said(said) => format!("<{}> {}", said.author.name, said.text()),
-        _ => item.text().to_owned(),
+        Kind::Said(said) => room.text_of(said),
+        _ => item.text(),
+    }
+}
+
+/// What a list shows of an item.
+fn label(room: &Room, item: &Item) -> String {
+    let text = text_now(room, item);
+    match &item.kind {
+        Kind::Said(said) => format!("<{}> {text}", said.author.name),
+        _ => text.to_owned(),
     }
 }
 

@@ -25,7 +25,8 @@ impl Model {
             }
             return self.say(now, "the room is being opened; this is sent there");
         }
-        if let Some(aim) = self.aim.take() {
+        if let Some(aim) = self.aim.clone() {
+            self.drop_aim();
             return self.submit_aimed(aim, &line, now);
         }
         self.submit_line(&line, now);
@@ -150,6 +151,10 @@ impl Model {
 
     /// Shows a room that was asked for, if it is open, and sends what was typed for it.
     pub(super) fn show_opened(&mut self, place: Place, now: Now) {
+        if self.opening.is_none() {
+            // The user went elsewhere meanwhile.
+            return;
+        }
         let Some(index) = self.index_of(&place) else {
             // Its first event is on its way.
             self.opening = Some(Opening::Granted(place));
@@ -222,7 +227,13 @@ impl Model {
         self.send_operation(operation, said, style, now);
     }
 
-    fn send_operation(&mut self, operation: Operation, text: String, style: Style, now: Now) {
+    pub(super) fn send_operation(
+        &mut self,
+        operation: Operation,
+        text: String,
+        style: Style,
+        now: Now,
+    ) {
         if self.room().pending.len() >= PENDING_LEN_MAX {
             let said = "too much waits to be sent here; /discard what was refused, or wait";
             return self.remark(now, Tone::Error, said);
@@ -234,6 +245,7 @@ impl Model {
             reference: reference.clone(),
             id: None,
             cursor: None,
+            operation: operation.clone(),
             text,
             style,
             at_ms: now.ms,

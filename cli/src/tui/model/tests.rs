@@ -408,3 +408,115 @@ fn presence_keeps_the_list_and_ends_typing() {
     model.on_tick(later);
     assert!(model.room().typing.is_empty(), "it ends by itself");
 }
+
+#[test]
+fn what_was_being_typed_comes_back_after_an_edit() {
+    let mut model = model();
+    model.on_report(message("lobby", 1, Some(1), "mine"), now());
+    press(&mut model, "a draft");
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    assert_eq!(model.composer.text(), "mine");
+    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    assert_eq!(model.composer.text(), "a draft");
+    // Also when the user goes elsewhere in between: an edit never becomes a message.
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    chord(&mut model, KeyCode::Char('n'), KeyModifiers::CONTROL);
+    chord(&mut model, KeyCode::Char('p'), KeyModifiers::CONTROL);
+    assert_eq!((model.composer.text(), &model.aim), ("a draft", &None));
+    // And when it is sent.
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    press(&mut model, "!\n");
+    assert!(matches!(
+        model.outbox.back().unwrap().operation,
+        Operation::Edit { .. }
+    ));
+    assert_eq!(model.composer.text(), "a draft");
+}
+
+#[test]
+fn who_goes_elsewhere_is_not_brought_back() {
+    let mut model = model();
+    model.on_report(joined("dev", false, 0, 0), now());
+    press(&mut model, "/join ops\nfor ops\n");
+    chord(&mut model, KeyCode::Char('2'), KeyModifiers::ALT);
+    assert_eq!(model.room().title(), "#dev");
+    press(&mut model, "for dev\n");
+    assert_eq!(model.room().pending[0].text, "for dev");
+    model.on_report(joined("ops", false, 0, 0), now());
+    done(&mut model, "ops");
+    assert_eq!(model.room().title(), "#dev");
+    chord(&mut model, KeyCode::Char('1'), KeyModifiers::ALT);
+    assert_eq!(
+        model.composer.text(),
+        "for ops",
+        "sent nowhere, and not lost"
+    );
+}
+
+#[test]
+fn an_answer_that_was_refused_is_sent_again_as_one() {
+    let mut model = model();
+    model.on_report(message("lobby", 1, None, "a question"), now());
+    chord(&mut model, KeyCode::Up, KeyModifiers::ALT);
+    press(&mut model, "ran answer\n");
+    let request = model.outbox.pop_back().unwrap();
+    assert!(matches!(request.operation, Operation::Reply { .. }));
+    let report = Report::NotSent {
+        reference: request.reference,
+        place: place("lobby"),
+        id: MessageId {
+            session: ME,
+            nonce: Nonce(1),
+        },
+        refusal: Refusal::local("x", "no"),
+    };
+    model.on_report(report, now());
+    chord(&mut model, KeyCode::Char('r'), KeyModifiers::ALT);
+    let again = model.outbox.pop_back().unwrap();
+    assert_eq!(again.operation, request.operation);
+}
+
+#[test]
+fn typing_on_closes_the_help_and_is_not_swallowed() {
+    let mut model = model();
+    press(&mut model, "?");
+    assert!(matches!(model.overlay, Some(Overlay::Help(_))));
+    press(&mut model, "/help edit");
+    assert!(model.overlay.is_none());
+    assert_eq!(model.composer.text(), "/help edit");
+}
+
+#[test]
+fn lists_show_what_messages_say_now() {
+    let mut model = model();
+    model.on_report(message("lobby", 1, None, "ann, a secret"), now());
+    let Report::Message { mut message, .. } = message("lobby", 2, None, "x") else {
+        panic!("a message")
+    };
+    message.content = Content::Delete { of: at(1) };
+    let report = Report::Refers {
+        place: place("lobby"),
+        cursor: at(2),
+        message,
+        target: at(1),
+        quoted: None,
+        standing: crate::report::Standing::Counts,
+        own: false,
+        history: false,
+    };
+    model.on_report(report, now());
+    for key in ['m', 's'] {
+        let modifiers = if key == 'm' {
+            KeyModifiers::ALT
+        } else {
+            KeyModifiers::CONTROL
+        };
+        chord(&mut model, KeyCode::Char(key), modifiers);
+        press(&mut model, "secret");
+        let Some(Overlay::Picker(picker)) = &model.overlay else {
+            panic!("no list")
+        };
+        assert!(picker.matches.is_empty(), "{:?}", picker.matches);
+        chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    }
+}
