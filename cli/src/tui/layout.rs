@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use super::model::{Link, Model};
+use super::model::{Link, Model, Overlay};
 
 /// Where everything is; what is not shown has no size.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -87,6 +87,7 @@ fn notes_len(model: &Model) -> usize {
         + usize::from(!model.has_backplane)
         + usize::from(model.toast.is_some())
         + usize::from(model.aim.is_some())
+        + usize::from(matches!(model.overlay, Some(Overlay::Select(_))))
 }
 
 /// Columns before what is being typed.

@@ -79,7 +79,12 @@ fn of_item(room: &Room, item: &Item, time: &str, paper: &Paper<'_>) -> Vec<Line<
             said_rows(room, said, &head, style, paper)
         }
         Kind::Crowd(crowd) => {
-            let head = Head::plain(theme.sign(Sign::Came), time, theme.style(Role::Dim));
+            let sign = match (crowd.came.is_empty(), crowd.gone.is_empty()) {
+                (false, _) => theme.sign(Sign::Came),
+                (true, false) => theme.sign(Sign::Gone),
+                (true, true) => "--",
+            };
+            let head = Head::plain(sign, time, theme.style(Role::Dim));
             paper.body(&head, &[crowd_line(crowd, theme)], theme.style(Role::Dim))
         }
         Kind::Remark(tone, text) => {
@@ -213,8 +218,12 @@ fn crowd_line(crowd: &Crowd, theme: Theme) -> String {
         parts.push(format!("{} came", list(&crowd.came)));
     }
     if !crowd.gone.is_empty() {
-        let gone = theme.sign(Sign::Gone);
-        parts.push(format!("{gone} {} left", list(&crowd.gone)));
+        // Its sign stands in front already when nobody came.
+        let gone = match crowd.came.is_empty() {
+            true => String::new(),
+            false => format!("{} ", theme.sign(Sign::Gone)),
+        };
+        parts.push(format!("{gone}{} left", list(&crowd.gone)));
     }
     for (from, to) in &crowd.renamed {
         let (from, to) = (cells::line(from.as_str()), cells::line(to.as_str()));

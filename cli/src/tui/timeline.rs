@@ -114,6 +114,7 @@ impl Crowd {
                     self.renamed.iter_mut().find(|(_, last)| last == from)
                 {
                     *last = to.clone();
+                    self.renamed.retain(|(first, last)| first != last);
                 } else {
                     self.renamed.push((from.clone(), to.clone()));
                 }
@@ -343,10 +344,17 @@ mod tests {
         assert_eq!(crowd.came, [name("anna")]);
         assert_eq!(crowd.gone, [name("cy")]);
         assert_eq!((crowd.renamed.len(), crowd.more), (0, 3));
+        // There and back.
+        timeline.push(remark("y"));
+        for (from, to) in [("cat", "catty"), ("catty", "cat")] {
+            let (from, to) = (name(from), name(to));
+            timeline.push_crowd(3, &[PresenceChange::Renamed { from, to }], 0);
+        }
+        assert_eq!(timeline.iter().len(), 2);
         // A reconnect of others leaves no trace.
         timeline.push(remark("x"));
         timeline.push_crowd(4, &[left("dan")], 0);
         timeline.push_crowd(5, &[joined("dan")], 0);
-        assert_eq!(timeline.iter().len(), 2);
+        assert_eq!(timeline.iter().len(), 3);
     }
 }

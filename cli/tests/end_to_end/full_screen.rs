@@ -316,6 +316,8 @@ fn what_was_said_is_changed_in_place() {
     ann.press("\u{1b}[1;3Ae");
     wait_for(&ann, "only its author can change it");
     ann.press("kd");
+    wait_for(&ann, "d again deletes it for everybody");
+    ann.press("d");
     wait_for(&bo, "ann [deleted]");
     wait_for(&bo, "↳ ann: [deleted]");
     // Also for who comes later.

@@ -332,6 +332,7 @@ impl Model {
     fn select(&mut self, now: Now) {
         match self.message_before(self.room().end()) {
             Some(index) => {
+                self.deleting = None;
                 self.overlay = Some(Overlay::Select(index));
                 self.show_entry(index);
             }

@@ -154,6 +154,8 @@ pub struct Model {
     pub is_bare: bool,
     /// Whether the end is waited for.
     pub is_closing: bool,
+    /// The message that is deleted when that is asked for once more.
+    deleting: Option<Cursor>,
     /// What was being typed before that.
     aside: String,
     cycle: Option<Cycle>,
@@ -210,6 +212,7 @@ impl Model {
             size,
             is_bare: false,
             is_closing: false,
+            deleting: None,
             aside: String::new(),
             cycle: None,
             recall: None,

@@ -281,6 +281,7 @@ impl Model {
         };
         match to {
             Some(to) => {
+                self.deleting = None;
                 self.overlay = Some(Overlay::Select(to));
                 self.show_entry(to);
             }
@@ -309,6 +310,10 @@ impl Model {
                 return self.say(now, "only its author can change it");
             }
             'e' => self.aim_at(Aim::Edit(cursor), &text),
+            'd' if self.deleting != Some(cursor) => {
+                self.deleting = Some(cursor);
+                return self.say(now, "d again deletes it for everybody");
+            }
             'd' => self.delete(cursor),
             'y' => {
                 self.wish(Wish::Copy(text));

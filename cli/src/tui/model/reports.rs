@@ -176,6 +176,11 @@ impl Model {
                 return;
             }
             Report::Backplane { available } => self.has_backplane = *available,
+            // Each of them has its mark where it stands.
+            Report::Overdue { .. } => {
+                let text = remark::of(&report).join(" ");
+                return self.say(now, text);
+            }
             Report::Closed { reason } => {
                 self.link = Link::Closed {
                     reason: reason.clone(),
@@ -411,6 +416,11 @@ impl Model {
         let room = &mut self.rooms[index];
         for change in changes {
             room.members.change(change);
+            if let (PresenceChange::Renamed { from, to }, Some(place)) = (change, &mut room.place)
+                && place.direct.as_ref() == Some(from)
+            {
+                place.direct = Some(to.clone());
+            }
             if let PresenceChange::Left(name) = change {
                 room.typing.retain(|(typing, _)| typing != name);
             }

@@ -1,12 +1,12 @@
 //! What becomes of a line that was typed.
 
-use chat_protocol::{Cursor, Text};
+use chat_protocol::{Cursor, Text, UserName};
 
 use super::{Aim, Model, Now, Opening, Overlay, SHOW};
 use crate::command;
 use crate::operation::{Operation, Request, Style, Which};
 use crate::report::Place;
-use crate::tui::room::{Pending, PendingState};
+use crate::tui::room::{Pending, PendingState, Room};
 use crate::tui::timeline::Tone;
 
 impl Model {
@@ -18,16 +18,20 @@ impl Model {
             return;
         }
         self.room_mut().remember(&line);
-        if self.opening.is_some() {
+        let is_command = line.starts_with('/') && !line.starts_with("//");
+        if let Some(aim) = self.aim.clone() {
+            self.drop_aim();
+            if !is_command {
+                let text = line.strip_prefix('/').unwrap_or(&line);
+                return self.submit_aimed(aim, text, now);
+            }
+        }
+        if self.opening.is_some() && !(is_command && is_for_no_room(&line)) {
             // It is meant for the room that was just asked for, not for the one still shown.
             if self.held.len() < HELD_LEN_MAX {
                 self.held.push(line);
             }
             return self.say(now, "the room is being opened; this is sent there");
-        }
-        if let Some(aim) = self.aim.clone() {
-            self.drop_aim();
-            return self.submit_aimed(aim, &line, now);
         }
         self.submit_line(&line, now);
     }
@@ -132,15 +136,33 @@ impl Model {
             | Operation::Edit { .. }
             | Operation::Delete { .. }
             | Operation::React { .. }) => self.ask_for(operation.or_in(here)),
-            operation @ (Operation::Join { .. } | Operation::Direct { text: None, .. }) => {
-                self.ask_to_show(operation);
+            operation @ Operation::Join { .. } => self.ask_to_show(operation),
+            Operation::Direct { user, text } if self.index_of_direct(&user).is_some() => {
+                let index = self.index_of_direct(&user).unwrap_or(self.current);
+                self.go(index);
+                if let Some(text) = text {
+                    self.send(text, Style::Plain, now);
+                }
             }
-            Operation::Direct { user, text } => {
+            Operation::Direct {
+                user,
+                text: Some(text),
+            } => {
+                let text = Some(text);
                 self.writing_to = Some(user.clone());
                 self.ask_for(Operation::Direct { user, text });
             }
+            operation @ Operation::Direct { text: None, .. } => self.ask_to_show(operation),
             operation => self.ask_for(operation),
         }
+    }
+
+    fn index_of_direct(&self, user: &UserName) -> Option<usize> {
+        let is_it = |room: &Room| {
+            let place = room.place.as_ref();
+            place.is_some_and(|place| place.direct.as_ref() == Some(user))
+        };
+        self.rooms.iter().position(is_it)
     }
 
     /// Asks for a room that is to be shown. What is typed meanwhile is meant for it.
@@ -258,6 +280,28 @@ impl Model {
             operation,
         });
     }
+}
+
+/// Whether a command means the same in every room.
+fn is_for_no_room(line: &str) -> bool {
+    let is_local = line.split_whitespace().next().is_some_and(|word| {
+        let mut names = super::LOCAL_COMMANDS.iter().map(|command| command.name);
+        names.any(|name| word.strip_prefix('/') == Some(name))
+    });
+    is_local
+        || matches!(
+            command::parse(line),
+            Err(_)
+                | Ok(Some(
+                    Operation::Quit
+                        | Operation::Help { .. }
+                        | Operation::Node
+                        | Operation::Reconnect
+                        | Operation::Ping
+                        | Operation::Rooms
+                        | Operation::Rename { .. }
+                ))
+        )
 }
 
 fn text_of(text: &Text) -> &str {

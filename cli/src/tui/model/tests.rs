@@ -477,6 +477,53 @@ fn an_answer_that_was_refused_is_sent_again_as_one() {
 }
 
 #[test]
+fn commands_work_while_a_message_is_edited_or_a_room_opens() {
+    let mut model = model();
+    model.on_report(message("lobby", 1, Some(1), "mine"), now());
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    chord(&mut model, KeyCode::Char('u'), KeyModifiers::CONTROL);
+    press(&mut model, "/node\n");
+    assert_eq!(model.outbox.pop_back().unwrap().operation, Operation::Node);
+    assert_eq!(model.aim, None);
+    press(&mut model, "/join far\n/leave\n/quit\n");
+    assert_eq!(model.outbox.len(), 1, "what is for the room waits for it");
+    assert!(model.take_wishes().contains(&Wish::Quit));
+}
+
+#[test]
+fn a_room_of_two_follows_the_name_of_the_other() {
+    let mut model = model();
+    let direct = Place {
+        room: "@dm/1".parse().unwrap_or_else(|_| "dm1".parse().unwrap()),
+        direct: Some(name("cat")),
+    };
+    let opened = Report::Joined {
+        place: direct.clone(),
+        head: at(0),
+        past: 0,
+        members: 2,
+        topic: "".parse().unwrap(),
+        rejoined: false,
+    };
+    model.on_report(opened, now());
+    let renamed = PresenceChange::Renamed {
+        from: name("cat"),
+        to: name("catty"),
+    };
+    let presence = Report::Presence {
+        place: direct,
+        members: 2,
+        changes: vec![renamed],
+        more: 0,
+    };
+    model.on_report(presence, now());
+    assert_eq!(model.rooms[2].title(), "@catty");
+    press(&mut model, "/msg catty hello\n");
+    assert_eq!(model.room().title(), "@catty");
+    assert_eq!(model.room().pending[0].text, "hello");
+}
+
+#[test]
 fn typing_on_closes_the_help_and_is_not_swallowed() {
     let mut model = model();
     press(&mut model, "?");

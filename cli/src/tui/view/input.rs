@@ -8,7 +8,7 @@ use super::put;
 use crate::tui::action::Action;
 use crate::tui::cells;
 use crate::tui::layout::PROMPT_COLUMNS;
-use crate::tui::model::{Aim, Model, Overlay};
+use crate::tui::model::{Aim, Model};
 use crate::tui::theme::{Role, Sign};
 
 /// Draws it. Gives where the cursor is.
@@ -47,11 +47,8 @@ fn hint(model: &Model) -> String {
             keys(Action::Interrupt)
         );
     }
-    match (&model.overlay, &model.aim) {
-        (Some(Overlay::Select(_)), _) => {
-            "r reply  e edit  d delete  + react  y copy  Esc leave".to_owned()
-        }
-        (_, Some(Aim::React(..))) => "a reaction: an emoji or a word".to_owned(),
+    match &model.aim {
+        Some(Aim::React(..)) => "a reaction: an emoji or a word".to_owned(),
         _ if model.room().place.is_none() => {
             format!("/join ROOM, or {} to choose one", keys(Action::Picker))
         }

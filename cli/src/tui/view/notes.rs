@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use super::{put, seconds_left};
 use crate::tui::cells;
-use crate::tui::model::{Aim, Link, Model, Now};
+use crate::tui::model::{Aim, Link, Model, Now, Overlay};
 use crate::tui::theme::{Role, Sign};
 
 /// Draws the notes, one a row.
@@ -62,6 +62,10 @@ fn notes(model: &Model, now: Now) -> Vec<(Role, String)> {
             notes.push((Role::Bold, format!("reaction to {}", cells::line(quoted))));
         }
         None => {}
+    }
+    if let Some(Overlay::Select(_)) = model.overlay {
+        let keys = "r reply  e edit  d delete  + react  y copy  Up Down choose  Esc leave";
+        notes.push((Role::Bold, keys.to_owned()));
     }
     if let Some(toast) = &model.toast {
         notes.push((Role::Plain, cells::line(&toast.text)));
