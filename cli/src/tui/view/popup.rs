@@ -157,7 +157,7 @@ fn help(buffer: &mut Buffer, model: &Model, area: Rect, from: usize) {
     let rows = help_rows(model);
     let columns = usize::from(area.width).min(HELP_COLUMNS_MAX);
     let height = usize::from(area.height.saturating_sub(2));
-    let title = "Help: Up and Down scroll, any other key closes";
+    let title = "Help: Up and Down scroll, Esc closes";
     let inside = box_of(buffer, area, (columns, height), title, theme);
     let from = from.min(rows.len().saturating_sub(inside.height.into()));
     for (index, row) in rows.iter().skip(from).enumerate() {

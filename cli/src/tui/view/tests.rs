@@ -1,14 +1,17 @@
 //! What is drawn, cell by cell, as a terminal shows it.
 
+use std::path::Path;
 use std::time::Duration;
 
-use chat_protocol::UserName;
+use chat_protocol::lane::PresenceChange;
+use chat_protocol::{Content, UserName};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::canvas::Canvas;
-use crate::report::{Refusal, Report};
+use crate::report::{Context, Refusal, Report};
 use crate::tui::model::Overlay;
-use crate::tui::model::tests::{joined, message, model, now, press};
+use crate::tui::model::tests::{at, joined, message, model, now, place, press};
 use crate::tui::picker::{Match, Picker, Source, Target};
 use crate::tui::timeline::Tone;
 
@@ -170,44 +173,131 @@ fn hostile_texts_change_their_own_cells_alone() {
     }
 }
 
-#[test]
-fn the_whole_screen() {
+/// A lobby with some of everything, and another room with something new.
+fn lively(size: (u16, u16)) -> Model {
     let mut model = model();
-    model.size = (100, 14);
+    model.size = size;
     model.node = "node-1".to_owned();
     model.rtt = Some(Duration::from_micros(2_340));
     model.on_report(joined("dev", false, 0, 0), now());
     model.on_report(message("lobby", 1, None, "a first message"), now());
-    model.on_report(message("lobby", 2, None, "ann, this names you"), now());
+    model.on_report(
+        message(
+            "lobby",
+            2,
+            None,
+            "ann, this names you and is long enough for two rows",
+        ),
+        now(),
+    );
     model.on_report(message("dev", 1, None, "elsewhere"), now());
+    let changes = ["cy", "dan"].map(|who| PresenceChange::Joined(who.parse().unwrap()));
+    let presence = Report::Presence {
+        place: place("lobby"),
+        members: 4,
+        changes: changes.to_vec(),
+        more: 0,
+    };
+    model.on_report(presence, now());
+    for (seq, content) in [
+        (
+            3,
+            Content::Reply {
+                to: at(1),
+                text: "an answer".parse().unwrap(),
+            },
+        ),
+        (
+            4,
+            Content::Edit {
+                of: at(3),
+                text: "a better answer".parse().unwrap(),
+            },
+        ),
+        (
+            5,
+            Content::Reaction {
+                to: at(1),
+                reaction: "+1".parse().unwrap(),
+                on: true,
+            },
+        ),
+    ] {
+        let Report::Message { mut message, .. } = message("lobby", seq, None, "x") else {
+            panic!("a message");
+        };
+        message.content = content;
+        let report = Report::Message {
+            place: place("lobby"),
+            cursor: at(seq),
+            message,
+            own: false,
+            history: false,
+            mention: false,
+            context: Context::default(),
+        };
+        model.on_report(report, now());
+    }
     press(&mut model, "mine\nand a dra");
-    let rows = rows(&model);
-    let expected = [
-        " #lobby",
-        "  chat           │                                                                │2 here",
-        "1>#lobby         │                                                                │",
-        "2 #dev         1 │                                                                │",
-        "                 │                                                                │",
-        "                 │── Mon 24 Nov 2025 ─────────────────────────────────────────────│",
-        "                 │ 16:00           -- joined #lobby, 2 here                       │",
-        "                 │                 bo a first message                             │",
-        "                 │@                bo ann, this names you                         │",
-        "                 │·               ann mine                                        │",
-        "",
-        " ●#lobby  ann@node-1  2.3 ms  1 sending                                                     #dev(1)",
-        "> and a dra",
-    ];
-    let shown: Vec<&str> = rows.iter().map(String::as_str).collect();
-    assert_eq!(shown.len(), 14);
-    let shown: Vec<&str> = shown
-        .into_iter()
-        .filter(|row| !row.trim_matches([' ', '│']).is_empty() || row.is_empty())
-        .collect();
-    let expected: Vec<&str> = expected
-        .into_iter()
-        .filter(|row| !row.trim_matches([' ', '│']).is_empty())
-        .collect();
-    assert_eq!(shown, expected);
+    model
+}
+
+/// Compares what is shown with `screens/NAME.txt`. With CHAT_TEST_BLESS set the file is written
+/// instead: look at it before it is committed.
+#[track_caller]
+fn assert_screen(name: &str, model: &Model) {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tui/view/screens/{name}.txt"));
+    let shown = rows(model).join("\n") + "\n";
+    if std::env::var_os("CHAT_TEST_BLESS").is_some() {
+        std::fs::write(&path, &shown).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        shown == expected,
+        "{name} is shown as\n{shown}\nand not as\n{expected}"
+    );
+}
+
+#[test]
+fn screens_look_as_they_were_approved() {
+    assert_screen("wide", &lively((110, 18)));
+    assert_screen("middle", &lively((80, 18)));
+    assert_screen("narrow", &lively((40, 14)));
+    let mut model = lively((80, 16));
+    model.options.theme.is_ascii = true;
+    assert_screen("ascii", &model);
+    press(&mut model, "\n");
+    model.on_report(
+        Report::Disconnected {
+            node: None,
+            reason: "the node fell silent".to_owned(),
+            retry_in: Some(Duration::from_secs(9)),
+            attempt: 3,
+        },
+        // The countdown shows whole seconds.
+        Now {
+            instant: now().instant + Duration::from_millis(500),
+            ms: now().ms,
+        },
+    );
+    assert_screen("away", &model);
+    let mut model = lively((90, 30));
+    model.overlay = Some(Overlay::Help(0));
+    assert_screen("help", &model);
+    model.overlay = None;
+    model.on_paste("one\ntwo\nthree", now());
+    assert_screen("paste", &model);
+    model.overlay = None;
+    model.on_key(
+        &KeyEvent::new(KeyCode::Char('g'), KeyModifiers::CONTROL),
+        now(),
+    );
+    press(&mut model, "d");
+    assert_screen("picker", &model);
+    model.overlay = None;
+    model.on_key(&KeyEvent::new(KeyCode::Up, KeyModifiers::ALT), now());
+    assert_screen("choosing", &model);
 }
 
 #[test]
