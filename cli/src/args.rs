@@ -238,7 +238,7 @@ pub struct Surroundings {
     pub stdin_is_terminal: bool,
     /// Whether standard output is a terminal.
     pub stdout_is_terminal: bool,
-    /// Whether NO_COLOR is set, and not empty.
+    /// Whether NO_COLOR is set, and not empty, or the terminal has no colours by its name.
     pub no_color: bool,
     /// Whether the terminal understands nothing but lines.
     pub is_dumb: bool,
@@ -258,7 +258,8 @@ impl Surroundings {
         Self {
             stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),
-            no_color: var("NO_COLOR").is_some(),
+            no_color: var("NO_COLOR").is_some()
+                || var("TERM").is_some_and(|term| is_monochrome(&term)),
             is_dumb: var("TERM").is_none_or(|term| term == "dumb"),
             user: var("USER"),
         }
@@ -276,6 +277,11 @@ impl Surroundings {
             ColorWhen::Auto | ColorWhen::Never => Palette::Bare,
         }
     }
+}
+
+/// Whether terminals of this name have no colours.
+fn is_monochrome(term: &str) -> bool {
+    term.starts_with("vt") || term.ends_with("-m") || term.ends_with("-mono")
 }
 
 /// How the program speaks and listens.

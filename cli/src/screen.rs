@@ -260,6 +260,12 @@ impl Screen {
     }
 }
 
+/// Whether another program has the terminal for a while: its Ctrl-C is not meant for this one.
+#[must_use]
+pub fn is_lent() -> bool {
+    lock_state().as_ref().is_some_and(|state| state.is_lent)
+}
+
 /// Gives the terminal back, if a view has it: for the way out that runs no destructors. Safe to
 /// call at any time, from any thread, and again. Waits half a second at most for a frame that is
 /// being written.

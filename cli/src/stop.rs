@@ -38,6 +38,10 @@ impl Stop {
                     _ = interrupt.recv() => false,
                     _ = terminate.recv() => true,
                 };
+                if !is_terminate && screen::is_lent() {
+                    // Ctrl-C in an editor is that editor's.
+                    continue;
+                }
                 if asked.token.is_cancelled() {
                     // Nothing is dropped on this way out.
                     screen::give_back();

@@ -10,7 +10,7 @@ use crate::screen::Lent;
 /// that takes; the terminal is lent until then.
 ///
 /// # Errors
-/// When there is no such editor, when it fails, or when what it leaves is no text.
+/// When there is no such editor, when it fails, or when what it leaves cannot be read.
 pub fn edit(lent: Lent, text: &str) -> io::Result<String> {
     let mut file = tempfile::Builder::new()
         .prefix("message-")
@@ -33,12 +33,13 @@ pub fn edit(lent: Lent, text: &str) -> io::Result<String> {
         return Err(io::Error::other(format!("{editor} ended with {status}")));
     }
     // Editors replace files: it is opened by its name again.
-    let mut written = String::new();
+    let mut written = vec![];
     std::fs::File::open(file.path())?
         .take(WRITTEN_BYTES_MAX)
-        .read_to_string(&mut written)?;
-    Ok(written)
+        .read_to_end(&mut written)?;
+    // Whatever encoding it has: what can be read of it is not lost.
+    Ok(String::from_utf8_lossy(&written).into_owned())
 }
 
-/// More than a message can have.
-const WRITTEN_BYTES_MAX: u64 = 64 * 1024;
+/// More than can be edited here.
+const WRITTEN_BYTES_MAX: u64 = 256 * 1024;

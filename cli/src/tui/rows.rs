@@ -318,12 +318,22 @@ impl Paper<'_> {
                         spans.push(Span::styled(part.to_owned(), *style));
                         spans
                     }
-                    None => vec![Span::raw(" ".repeat(indent)), Span::styled(part, *style)],
+                    None => vec![self.margin(indent), Span::styled(part, *style)],
                 };
                 rows.push(Line::from(row));
             }
         }
         rows
+    }
+
+    /// What stands before the further rows of a text. Where that is little, a wall keeps a text from
+    /// looking like the line of somebody else.
+    fn margin(&self, indent: usize) -> Span<'static> {
+        if self.is_wide() {
+            return Span::raw(" ".repeat(indent));
+        }
+        let wall = self.theme().sign(Sign::Wall);
+        Span::styled(format!(" {wall} "), self.theme().style(Role::Dim))
     }
 
     /// What stands before the first row of a text, and the column that its further rows begin at.

@@ -38,6 +38,8 @@ pub struct Tui {
     keyboard: mpsc::Receiver<Event>,
     painter: Painter,
     hangup: Signal,
+    // An editor has the terminal with the key for it; nobody shall lose a draft by that.
+    _quit: Signal,
     canvas: Option<((u16, u16), Canvas)>,
     model: Model,
     /// What the editor has made of what was being typed.
@@ -75,6 +77,7 @@ impl Tui {
     /// give. The terminal is as it was.
     pub fn open(tty: File, options: Options) -> io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
+        let quit = signal(SignalKind::quit())?;
         if options.theme.has_colour {
             // `NO_COLOR` was considered where the theme was chosen.
             force_color_output(true);
@@ -90,6 +93,7 @@ impl Tui {
             keyboard,
             painter,
             hangup,
+            _quit: quit,
             canvas: None,
             model: Model::new(options, size),
             written: None,
@@ -192,7 +196,7 @@ impl Tui {
                 written = written(&mut self.written) => {
                     self.written = None;
                     match written {
-                        Ok(text) => self.model.on_edited(&text),
+                        Ok(text) => self.model.on_edited(&text, now()),
                         Err(error) => self.model.say(now(), format!("the editor: {error}")),
                     }
                     self.is_dirty = true;

@@ -6,6 +6,7 @@ use super::{Aim, Model, Now, Overlay, Wish};
 use crate::operation::Operation;
 use crate::tui::action::Action;
 use crate::tui::complete::{Cycle, Words};
+use crate::tui::composer::TEXT_BYTES_MAX;
 use crate::tui::key::Chord;
 use crate::tui::room::{PendingState, Room};
 use crate::tui::scroll;
@@ -445,10 +446,7 @@ fn bounded(text: &str) -> String {
 }
 
 pub(super) fn too_long(bytes: usize) -> String {
-    format!(
-        "{bytes} bytes are too long; a message has at most {}",
-        chat_protocol::limits::TEXT_BYTES_MAX
-    )
+    format!("{bytes} bytes are more than can be edited here, which is {TEXT_BYTES_MAX}")
 }
 
 /// Two presses within this time leave.

@@ -14,7 +14,7 @@ use chat_protocol::{Cursor, RoomName, UserName};
 
 use super::action::Action;
 use super::complete::Cycle;
-use super::composer::Composer;
+use super::composer::{self, Composer};
 use super::layout::Layout;
 use super::options::Options;
 use super::picker::Picker;
@@ -306,9 +306,12 @@ impl Model {
     }
 
     /// What was written elsewhere instead of what was being typed.
-    pub fn on_edited(&mut self, text: &str) {
+    pub fn on_edited(&mut self, text: &str, now: Now) {
         let text = text.trim_end_matches('\n');
         self.composer.set(text);
+        if text.len() > composer::TEXT_BYTES_MAX {
+            self.say(now, keys::too_long(text.len()));
+        }
     }
 
     /// The log of `-v` says something.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::submit::PENDING_LEN_MAX;
 use super::{Aim, Model, Now, OLDER, Overlay, ROOMS, Wish};
 use crate::operation::Operation;
 use crate::tui::action::Action;
@@ -240,9 +241,18 @@ impl Model {
                 self.send_text(&text, now);
             }
             (_, Some('s')) => {
-                for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                    self.send_text(line, now);
+                let lines = text.lines().filter(|line| !line.trim().is_empty());
+                let free = PENDING_LEN_MAX - self.room().pending.len().min(PENDING_LEN_MAX);
+                let len = lines.clone().count();
+                if len <= free {
+                    return lines.for_each(|line| self.send_text(line, now));
                 }
+                // All of them or none: nobody would see which were left out.
+                self.say(
+                    now,
+                    format!("{len} lines are too many at once: {free} can be sent now"),
+                );
+                self.overlay = Some(Overlay::Paste(text));
             }
             (_, Some('e')) => {
                 if !self.composer.insert_text(&text) {

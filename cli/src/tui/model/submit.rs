@@ -3,7 +3,7 @@
 use chat_protocol::{Cursor, Text, UserName};
 
 use super::{Aim, Model, Now, Opening, Overlay, SHOW};
-use crate::command;
+use crate::command::{self, CommandError};
 use crate::operation::{Operation, Request, Style, Which};
 use crate::report::Place;
 use crate::tui::room::{Pending, PendingState, Room};
@@ -45,6 +45,10 @@ impl Model {
             Ok(Some(operation)) => self.perform(operation, now),
             Err(error) => {
                 self.remark(now, Tone::Error, error.to_string());
+                if matches!(error, CommandError::Text(_)) && self.composer.is_empty() {
+                    // It is right there to be shortened.
+                    self.composer.set(line);
+                }
             }
         }
     }
@@ -56,7 +60,7 @@ impl Model {
         };
         let room = Some(place.room.clone());
         let said = line.trim();
-        let operation = match aim {
+        let operation = match aim.clone() {
             Aim::Reply(to, _) => said.parse().map(|text| {
                 let to = Which::Exactly(to);
                 (Operation::Reply { room, to, text }, true)
@@ -81,7 +85,10 @@ impl Model {
                 self.send_operation(operation, said.to_owned(), Style::Plain, now);
             }
             Ok((operation, false)) => self.ask_for(operation),
-            Err(error) => self.remark(now, Tone::Error, format!("not sent: {error}")),
+            Err(error) => {
+                self.remark(now, Tone::Error, format!("not sent: {error}"));
+                self.aim_at(aim, line);
+            }
         }
     }
 
@@ -315,4 +322,4 @@ const MESSAGE: &str = "m";
 const HELD_LEN_MAX: usize = 64;
 
 /// Most messages of a room that wait.
-const PENDING_LEN_MAX: usize = 1_000;
+pub(super) const PENDING_LEN_MAX: usize = 1_000;

@@ -154,8 +154,8 @@ fn completions(buffer: &mut Buffer, model: &Model, area: Rect, theme: Theme) {
 
 fn help(buffer: &mut Buffer, model: &Model, area: Rect, from: usize) {
     let theme = model.options.theme;
-    let rows = help_rows(model);
     let columns = usize::from(area.width).min(HELP_COLUMNS_MAX);
+    let rows = help_rows(model, columns.saturating_sub(2));
     let height = usize::from(area.height.saturating_sub(2));
     let title = "Help: Up and Down scroll, Esc closes";
     let inside = box_of(buffer, area, (columns, height), title, theme);
@@ -165,20 +165,37 @@ fn help(buffer: &mut Buffer, model: &Model, area: Rect, from: usize) {
     }
 }
 
-/// The whole help: every key as it is now, every command.
-fn help_rows(model: &Model) -> Vec<Line<'static>> {
+/// The whole help in so many columns: every key as it is now, every command.
+fn help_rows(model: &Model, columns: usize) -> Vec<Line<'static>> {
     let theme = model.options.theme;
     let bold = theme.style(Role::Bold);
     let title = |text: &str| Line::styled(text.to_owned(), bold);
     let entry = |what: &str, about: &str| {
         let what = format!("  {what}");
-        let gap = HELP_WHAT_COLUMNS
-            .saturating_sub(wrap::columns(&what))
-            .max(1);
-        Line::from(vec![
-            Span::styled(what, bold),
-            Span::raw(format!("{}{about}", " ".repeat(gap))),
-        ])
+        let indent = if columns < HELP_COLUMNS_WIDE {
+            HELP_NARROW_INDENT
+        } else {
+            HELP_WHAT_COLUMNS
+        };
+        let parts = wrap::wrap(about, columns.saturating_sub(indent).max(1));
+        let mut rows: Vec<Line<'static>> = vec![];
+        let fits = wrap::columns(&what) < indent;
+        if !fits {
+            rows.push(Line::styled(what.clone(), bold));
+        }
+        for (index, part) in parts.into_iter().enumerate() {
+            let before = if fits && index == 0 {
+                what.as_str()
+            } else {
+                ""
+            };
+            let gap = " ".repeat(indent - wrap::columns(before));
+            rows.push(Line::from(vec![
+                Span::styled(before.to_owned(), bold),
+                Span::raw(format!("{gap}{part}")),
+            ]));
+        }
+        rows
     };
     let mut rows = vec![];
     for group in [Group::Input, Group::Messages, Group::Rooms, Group::Screen] {
@@ -186,11 +203,11 @@ fn help_rows(model: &Model) -> Vec<Line<'static>> {
         for binding in BINDINGS.iter().filter(|binding| binding.group == group) {
             let keys = model.keys_of(binding.action);
             if !keys.is_empty() {
-                rows.push(entry(&keys, binding.about));
+                rows.extend(entry(&keys, binding.about));
             }
         }
         if group == Group::Rooms {
-            rows.push(entry("Alt-1 to Alt-9", "room of this number"));
+            rows.extend(entry("Alt-1 to Alt-9", "room of this number"));
         }
         rows.push(Line::raw(""));
     }
@@ -200,9 +217,9 @@ fn help_rows(model: &Model) -> Vec<Line<'static>> {
     let local = LOCAL_COMMANDS.iter();
     let local = local.map(|command| (command.name, command.arguments, command.about));
     for (name, arguments, about) in of_all.chain(local) {
-        rows.push(entry(format!("/{name} {arguments}").trim_end(), about));
+        rows.extend(entry(format!("/{name} {arguments}").trim_end(), about));
     }
-    rows.push(entry("//text", "send /text"));
+    rows.extend(entry("//text", "send /text"));
     rows.push(Line::raw(""));
     rows.push(title("Marks"));
     for (sign, about) in [
@@ -219,7 +236,7 @@ fn help_rows(model: &Model) -> Vec<Line<'static>> {
             "no connection; what you write is kept",
         ),
     ] {
-        rows.push(entry(sign, about));
+        rows.extend(entry(sign, about));
     }
     rows
 }
@@ -228,5 +245,8 @@ const LIST_COLUMNS_MAX: usize = 76;
 const LIST_ROWS_MAX: usize = 16;
 const HELP_COLUMNS_MAX: usize = 90;
 const HELP_WHAT_COLUMNS: usize = 26;
+/// In fewer columns what something does stands below what it is.
+const HELP_COLUMNS_WIDE: usize = 60;
+const HELP_NARROW_INDENT: usize = 6;
 /// Lines of a pasted text that are shown of it.
 const PASTE_ROWS_SHOWN: usize = 4;
