@@ -47,10 +47,15 @@ pub const LOCAL_COMMANDS: &[LocalCommand] = &[
             for letter in rest.chars() {
                 model.type_query(letter);
             }
-            if !rest.is_empty() {
-                model.choose(now);
+            if rest.is_empty() {
+                return Ok(());
             }
-            Ok(())
+            if model.has_match() {
+                model.choose(now);
+                return Ok(());
+            }
+            model.overlay = None;
+            Err(format!("no room is like {rest:?}; /join makes one"))
         },
     },
     LocalCommand {
@@ -122,6 +127,10 @@ impl Model {
             self.remark(now, Tone::Error, usage);
         }
         true
+    }
+
+    fn has_match(&self) -> bool {
+        matches!(&self.overlay, Some(super::Overlay::Picker(picker)) if picker.target().is_some())
     }
 
     fn type_query(&mut self, letter: char) {

@@ -54,14 +54,15 @@ impl Model {
     }
 }
 
-/// The first room of the list that is shown, so that the current one is always among them.
+/// The first room of the list that is shown, so that the current one is always among them, with those
+/// around it.
 #[must_use]
 pub fn first_room(current: usize, len: usize, area: Rect) -> usize {
     let rows = usize::from(area.height).max(1);
     if len <= rows {
         0
     } else {
-        current.saturating_sub(rows - 1)
+        current.saturating_sub(rows / 2).min(len - rows)
     }
 }
 

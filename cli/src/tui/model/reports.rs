@@ -490,10 +490,13 @@ impl Model {
             }
             _ => {}
         }
-        let line = match refusal.hint {
-            Some(hint) => format!("{}; {hint}", refusal.message),
-            None => refusal.message.clone(),
+        let what = if reference == Some(OLDER) {
+            "older messages: "
+        } else {
+            ""
         };
+        let hint = refusal.hint.map(|hint| format!("; {hint}"));
+        let line = format!("{what}{}{}", refusal.message, hint.unwrap_or_default());
         self.remark(now, Tone::Error, line);
     }
 

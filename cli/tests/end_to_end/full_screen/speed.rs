@@ -13,7 +13,7 @@ use super::{open, wait_for};
 #[test]
 #[ignore = "a measurement of a minute, for a release build on a quiet machine"]
 fn key_press_to_screen_and_start() {
-    let node = Node::start(&["--history", "1000"]);
+    let node = Node::start(&[]);
     let mut starts: Vec<Duration> = (0..20)
         .map(|number| {
             let name = format!("starter{number}");
