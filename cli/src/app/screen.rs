@@ -56,9 +56,10 @@ pub(super) async fn talk(
         Ending::Stopped(exit) => (exit, None),
         Ending::Unsettled(0) => (Exit::Interrupted, None),
         Ending::Unsettled(len) => {
-            let what = format!("{len} messages without an ack; they may or may not be in the log");
+            let messages = if len == 1 { "message" } else { "messages" };
+            let what = format!("{len} {messages} without an ack, in the log or not");
             let failure = Failure::new(Exit::TimedOut, "ack_timeout", what)
-                .try_this("look for them in the room before you send them again");
+                .try_this("look for it in the room before you send it again");
             (Exit::TimedOut, Some(failure))
         }
         Ending::Closed(reason) => {

@@ -5,15 +5,43 @@
 //! taken apart before they are drawn: joiners, variation selectors and skin tones are left out, and
 //! each picture stands for itself.
 
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
 use crate::clean;
 use crate::wrap;
 
 /// One line of a text of others: harmless, and as wide as [`wrap::columns`] says.
 #[must_use]
 pub fn line(text: &str) -> String {
-    let mut text = clean::line(text);
-    text.retain(|letter| !is_sequence_part(letter));
-    text
+    if text.is_ascii() {
+        return clean::line(text);
+    }
+    // Some terminals draw these two into the letter before, others behind it. Their parts are where
+    // they are everywhere.
+    let text = text
+        .replace('\u{e33}', "\u{e4d}\u{e32}")
+        .replace('\u{eb3}', "\u{ecd}\u{eb2}");
+    let mut line = clean::line(&text);
+    line.retain(|letter| !is_sequence_part(letter));
+    if line.graphemes(true).all(is_plain) {
+        return line;
+    }
+    let mut plain = String::with_capacity(line.len());
+    for grapheme in line.graphemes(true) {
+        if is_plain(grapheme) {
+            plain.push_str(grapheme);
+        } else {
+            // Of a sequence that is not as wide as its parts only the first is shown.
+            plain.extend(grapheme.chars().next());
+        }
+    }
+    plain
+}
+
+/// Whether what people see as one character is as wide as its parts.
+fn is_plain(grapheme: &str) -> bool {
+    grapheme.width() == wrap::columns(grapheme)
 }
 
 /// The lines of a text of others. Never empty.
@@ -67,10 +95,20 @@ const fn is_sequence_part(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use unicode_segmentation::UnicodeSegmentation;
-    use unicode_width::UnicodeWidthStr;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn every_line_is_as_wide_as_its_parts(text in "[กำຳ👩\u{200d}🏽❤\u{fe0f}1\u{20e3}🇩🇪یەلا한가각क्षि日a\u{301} \u{1f3f4}\u{e0067}]{0,24}") {
+            let line = line(&text);
+            for grapheme in line.graphemes(true) {
+                prop_assert_eq!(grapheme.width(), wrap::columns(grapheme), "{:?}", grapheme);
+            }
+            prop_assert_eq!(&super::line(&line), &line, "once is enough");
+        }
+    }
 
     #[test]
     fn sequences_are_taken_apart() {
@@ -81,6 +119,7 @@ mod tests {
             ("e\u{301}", "e\u{301}"),
             ("日本", "日本"),
             ("\u{1b}[2J", "␛[2J"),
+            ("กำ", "ก\u{e4d}\u{e32}"),
         ] {
             let line = line(text);
             assert_eq!(line, shown);

@@ -2,12 +2,15 @@
 //!
 //! Invariant: what is in it is the user's own, as typed; it is cleaned when it is drawn.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use rustyline::line_buffer::{ChangeListener, DeleteListener, Direction, LineBuffer};
 use rustyline::{At, Movement, Word};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::action::Action;
-use crate::clean;
+use super::cells;
 use crate::wrap;
 
 /// A text, where the cursor is in it, and what can be undone.
@@ -19,6 +22,10 @@ pub struct Composer {
     undo: Vec<(String, usize)>,
     /// Whether the next letter goes on with what is undone in one step.
     is_typing: bool,
+    /// Changes with the text.
+    version: u64,
+    /// What was drawn last, and of what.
+    drawn: RefCell<Option<((usize, usize, u64), Rc<Drawn>)>>,
 }
 
 /// A text as it is drawn: rows of a certain width, and the cursor's row and column among them.
@@ -39,6 +46,8 @@ impl Default for Composer {
             killed: String::new(),
             undo: vec![],
             is_typing: false,
+            version: 0,
+            drawn: RefCell::default(),
         }
     }
 }
@@ -64,6 +73,7 @@ impl Composer {
 
     /// Replaces everything; the cursor is at the end.
     pub fn set(&mut self, text: &str) {
+        self.version += 1;
         self.keep();
         let text = cut(text, TEXT_BYTES_MAX);
         self.line.update(text, text.len(), &mut Heard::default());
@@ -71,6 +81,7 @@ impl Composer {
 
     /// Takes everything out.
     pub fn take(&mut self) -> String {
+        self.version += 1;
         let text = self.text().to_owned();
         self.line.update("", 0, &mut Heard::default());
         self.undo.clear();
@@ -80,6 +91,7 @@ impl Composer {
 
     /// Types a letter.
     pub fn insert(&mut self, letter: char) {
+        self.version += 1;
         if !self.is_typing || letter.is_whitespace() {
             self.keep();
             self.is_typing = true;
@@ -89,6 +101,7 @@ impl Composer {
 
     /// Puts a text in; whether it fits.
     pub fn insert_text(&mut self, text: &str) -> bool {
+        self.version += 1;
         if self.line.len() + text.len() > TEXT_BYTES_MAX {
             return false;
         }
@@ -99,6 +112,7 @@ impl Composer {
 
     /// Replaces the text between two places by another one; the cursor goes behind it.
     pub fn replace(&mut self, start: usize, end: usize, text: &str) {
+        self.version += 1;
         self.keep();
         self.line.replace(start..end, text, &mut Heard::default());
         self.line.set_pos(start + text.len());
@@ -106,6 +120,7 @@ impl Composer {
 
     /// Does what an action says; whether it was one for this.
     pub fn edit(&mut self, action: Action) -> bool {
+        self.version += 1;
         let mut heard = Heard::default();
         let before = (self.text().to_owned(), self.line.pos());
         match action {
@@ -215,9 +230,22 @@ impl Composer {
         self.line.set_pos(pos);
     }
 
-    /// The text in rows of so many columns.
+    /// The text in rows of so many columns. The same again costs nothing.
     #[must_use]
-    pub fn draw(&self, columns: usize) -> Drawn {
+    pub fn draw(&self, columns: usize) -> Rc<Drawn> {
+        let key = (columns, self.line.pos(), self.version);
+        let mut kept = self.drawn.borrow_mut();
+        match &*kept {
+            Some((of, drawn)) if *of == key => Rc::clone(drawn),
+            _ => {
+                let drawn = Rc::new(self.draw_anew(columns));
+                *kept = Some((key, Rc::clone(&drawn)));
+                drawn
+            }
+        }
+    }
+
+    fn draw_anew(&self, columns: usize) -> Drawn {
         let columns = columns.max(2);
         let mut drawn = Drawn {
             rows: vec![],
@@ -231,7 +259,7 @@ impl Composer {
             let shown = if is_feed {
                 String::new()
             } else {
-                clean::line(grapheme)
+                cells::line(grapheme)
             };
             let shown_columns = wrap::columns(&shown);
             // One column stays free for the cursor behind the last character.

@@ -28,11 +28,17 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// Whether nothing useful fits.
+    #[must_use]
+    pub const fn is_small((columns, rows): (u16, u16)) -> bool {
+        columns < COLUMNS_MIN || rows < ROWS_MIN
+    }
+
     /// The places of what a model shows.
     #[must_use]
     pub fn of(model: &Model) -> Self {
         let (width, height) = model.size;
-        if width < COLUMNS_MIN || height < ROWS_MIN {
+        if Self::is_small(model.size) {
             return Self {
                 is_too_small: true,
                 ..Self::default()

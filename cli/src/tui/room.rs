@@ -1,11 +1,11 @@
 //! A room as it is shown: what was said in it, what was sent to it and is not in the log yet, and
 //! where the user stands in it. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
 
 use chat_client::{MessageId, References};
-use chat_protocol::lane::PresenceChange;
+use chat_protocol::lane::{Message, PresenceChange};
 use chat_protocol::{Cursor, Text, Topic, UserName};
 
 use super::timeline::{ITEMS_LEN_MAX, Item, Kind, Said, Timeline, Tone};
@@ -27,6 +27,8 @@ pub struct Room {
     pub timeline: Timeline,
     /// What became of the messages.
     pub references: References,
+    /// Those of them that say something else than at first.
+    pub changed: HashSet<Cursor>,
     /// What was sent to it and is not among the items yet, oldest first.
     pub pending: Vec<Pending>,
     /// Where the user has scrolled to; none at the newest.
@@ -228,6 +230,9 @@ impl Room {
     /// The text of a message as it is now; empty when it was deleted or is of a kind without text.
     #[must_use]
     pub fn text_of<'a>(&'a self, said: &'a Said) -> &'a str {
+        if !self.changed.contains(&said.cursor) {
+            return said.text();
+        }
         match self.references.message(said.cursor) {
             Some(view) => view.text().map_or("", Text::as_str),
             None => said.text(),
@@ -253,6 +258,23 @@ impl Room {
     pub fn settle(&mut self, id: MessageId, cursor: Cursor) {
         self.pending
             .retain(|pending| pending.id != Some(id) && pending.cursor != Some(cursor));
+    }
+
+    /// Takes a message or a change of one into what is known of messages.
+    pub fn refer(&mut self, cursor: Cursor, message: &Message) {
+        let Some(touched) = self.references.on_message(cursor, message) else {
+            return;
+        };
+        let view = self.references.message(touched);
+        if view.is_some_and(|view| view.is_edited() || view.is_deleted()) {
+            if self.changed.len() >= ITEMS_LEN_MAX {
+                // More than are shown: what is gone from the screen can be forgotten.
+                let references = &self.references;
+                self.changed
+                    .retain(|cursor| references.message(*cursor).is_some());
+            }
+            self.changed.insert(touched);
+        }
     }
 
     /// Whether something of it will not be sent by itself.

@@ -27,7 +27,7 @@ impl Model {
             Some(Action::Interrupt) => return self.interrupt(now),
             _ => {}
         }
-        if self.layout().is_too_small {
+        if self.is_too_small() {
             return;
         }
         if self.overlay.is_some() {
@@ -88,7 +88,7 @@ impl Model {
             Action::HistoryUp => self.composer.move_up(),
             Action::HistoryDown if self.composer.is_in_last_line() => self.recall_on(),
             Action::HistoryDown => self.composer.move_down(),
-            Action::Delete if self.composer.is_empty() => self.close(),
+            Action::Delete if self.composer.is_empty() => self.close(now),
             Action::Editor => self.wish(Wish::Editor),
             Action::EditLast => self.edit_last(now),
             Action::Retry => self.retry(now),
@@ -158,7 +158,7 @@ impl Model {
                 self.composer.take();
             }
         } else if is_second {
-            self.close();
+            self.close(now);
         } else {
             self.interrupted_at = Some(now.instant);
             let keys = self.keys_of(Action::Interrupt);
@@ -167,7 +167,12 @@ impl Model {
     }
 
     /// Ends when everything is sent.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, now: Now) {
+        let has_failed = self.rooms.iter().any(|room| room.has_failed());
+        if has_failed && !std::mem::replace(&mut self.is_warned, true) {
+            let said = "some messages were not sent: Alt-r sends them again; leave again to leave";
+            return self.say(now, said);
+        }
         self.is_closing = true;
         self.wish(Wish::Quit);
     }

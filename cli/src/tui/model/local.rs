@@ -122,7 +122,12 @@ impl Model {
         let Some(command) = found else {
             return false;
         };
-        if let Err(problem) = (command.run)(self, rest.trim(), now) {
+        let outcome = if command.arguments.is_empty() && !rest.trim().is_empty() {
+            Err("it takes nothing".to_owned())
+        } else {
+            (command.run)(self, rest.trim(), now)
+        };
+        if let Err(problem) = outcome {
             let usage = format!("{problem}; usage: /{} {}", command.name, command.arguments);
             self.remark(now, Tone::Error, usage);
         }

@@ -154,6 +154,8 @@ pub struct Model {
     pub is_bare: bool,
     /// Whether the end is waited for.
     pub is_closing: bool,
+    /// Whether it was said that leaving leaves something unsent.
+    is_warned: bool,
     /// The message that is deleted when that is asked for once more.
     deleting: Option<Cursor>,
     /// What was being typed before that.
@@ -212,6 +214,7 @@ impl Model {
             size,
             is_bare: false,
             is_closing: false,
+            is_warned: false,
             deleting: None,
             aside: String::new(),
             cycle: None,
@@ -262,6 +265,12 @@ impl Model {
     #[must_use]
     pub fn layout(&self) -> Layout {
         Layout::of(self)
+    }
+
+    /// Whether the terminal is too small for anything.
+    #[must_use]
+    pub const fn is_too_small(&self) -> bool {
+        Layout::is_small(self.size)
     }
 
     /// What the rows of the shown room are drawn on.

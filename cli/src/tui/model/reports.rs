@@ -242,7 +242,7 @@ impl Model {
         let author = message.author.name.clone();
         room.typing.retain(|(name, _)| *name != author);
         if !message.content.is_message() {
-            room.references.on_message(cursor, &message);
+            room.refer(cursor, &message);
             return room.catch_up(cursor, now.ms);
         }
         let is_missed = room.catching.is_some();
@@ -552,7 +552,7 @@ impl Model {
 impl Room {
     /// Adds a message of the lane as the newest item. Gives its index.
     fn push_message(&mut self, cursor: Cursor, message: Message, own: bool, mention: bool) -> i64 {
-        self.references.on_message(cursor, &message);
+        self.refer(cursor, &message);
         let item = item_of(cursor, message, own, mention);
         self.timeline.push(item)
     }
@@ -565,7 +565,7 @@ impl Room {
         own: bool,
         mention: bool,
     ) -> Option<Item> {
-        self.references.on_message(cursor, &message);
+        self.refer(cursor, &message);
         let is_message = message.content.is_message();
         is_message.then(|| item_of(cursor, message, own, mention))
     }

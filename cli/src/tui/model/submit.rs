@@ -109,7 +109,7 @@ impl Model {
                 text,
                 style,
             } => self.send(text, style, now),
-            Operation::Quit => self.close(),
+            Operation::Quit => self.close(now),
             Operation::Help { command: None } => self.overlay = Some(Overlay::Help(0)),
             Operation::Help {
                 command: Some(name),
