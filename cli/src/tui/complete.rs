@@ -32,7 +32,8 @@ impl Cycle {
             space + before[space..].chars().next().map_or(1, char::len_utf8)
         });
         let (head, word) = before.split_at(start);
-        if word.is_empty() {
+        // Of nothing there is nothing to complete, but for what a command takes.
+        if word.is_empty() && !head.starts_with('/') {
             return None;
         }
         let fitting = fitting(head, word, words);
@@ -147,6 +148,8 @@ mod tests {
         assert_eq!(choices("/jo"), ["/join "]);
         assert_eq!(choices("/notify m"), ["mentions"]);
         assert!(choices("/mou").contains(&"/mouse ".to_owned()));
+        assert_eq!(choices("/notify "), ["off", "mentions", "all"]);
+        assert_eq!(choices("/msg ").len(), 4);
         for nothing in ["", "hi ", "zzz", "/zzz"] {
             assert!(choices(nothing).is_empty(), "{nothing:?}");
         }

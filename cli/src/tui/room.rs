@@ -47,6 +47,10 @@ pub struct Room {
     pub sent: VecDeque<String>,
     /// What is before the first item.
     pub past: Past,
+    /// The newest place of the log that came.
+    pub newest: Option<Cursor>,
+    /// Whether the other of a room of two has gone: nobody reads it any more.
+    pub is_abandoned: bool,
     /// How far the room has to come after a reconnect.
     pub catching: Option<Catching>,
     /// Who is typing, and until when that is to be believed.
@@ -275,6 +279,16 @@ impl Room {
             }
             self.changed.insert(touched);
         }
+    }
+
+    /// The place that older entries to be loaded come before.
+    #[must_use]
+    pub fn loaded_from(&self) -> Option<Cursor> {
+        let behind_newest = || {
+            let newest = self.newest?;
+            Some(Cursor::new(newest.epoch, newest.seq.next()))
+        };
+        self.timeline.oldest_cursor().or_else(behind_newest)
     }
 
     /// Whether something of it will not be sent by itself.

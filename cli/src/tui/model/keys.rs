@@ -426,7 +426,7 @@ impl Model {
             _ => {
                 self.overlay = None;
                 // Whoever types on has read enough, and means it.
-                if let Some(letter) = chord.letter().filter(|letter| *letter != '?') {
+                if let Some(letter) = chord.letter() {
                     self.type_letter(letter, now);
                 }
             }

@@ -9,7 +9,7 @@ use crate::tui::action::Action;
 use crate::tui::key::Chord;
 use crate::tui::picker::{self, MATCHES_LEN_MAX, Match, Picker, QUERY_CHARS_MAX, Source, Target};
 use crate::tui::room::{Past, Room};
-use crate::tui::timeline::{Item, Kind, Said};
+use crate::tui::timeline::{Item, Kind, Said, Tone};
 use chat_protocol::limits::TEXT_BYTES_MAX;
 
 impl Model {
@@ -105,7 +105,21 @@ impl Model {
             .chain(others)
             .filter_map(|(title, found)| Some((picker::fuzzy(&title, query)?, found)))
             .collect();
-        if !query.is_empty() {
+        if query.is_empty() {
+            // Where one most likely wants to go: what is new, where one was, the rest.
+            let previous = self
+                .previous
+                .as_ref()
+                .and_then(|place| self.index_of(place));
+            let active: Vec<usize> = self.active().iter().map(|(index, ..)| *index).collect();
+            found.sort_by_key(|(_, found)| match found.target {
+                Target::Room(index) if active.contains(&index) => 0,
+                Target::Room(index) if Some(index) == previous && index != self.current => 1,
+                Target::Room(index) if index != self.current && index > 0 => 2,
+                Target::Room(_) => 4,
+                _ => 3,
+            });
+        } else {
             found.sort_by_key(|(cost, _)| *cost);
         }
         found
@@ -226,7 +240,12 @@ impl Model {
             }
             Some(Target::Text(text)) => self.composer.set(text),
             None if picker.source == Source::Rooms && !picker.query.trim().is_empty() => {
-                self.submit_line(&format!("/join {}", picker.query.trim()), now);
+                let name = picker.query.trim();
+                if name.contains(char::is_whitespace) {
+                    let said = format!("no room can be called {name:?}");
+                    return self.remark(now, Tone::Error, said);
+                }
+                self.submit_line(&format!("/join {name}"), now);
             }
             None => {}
         }
@@ -352,7 +371,7 @@ impl Model {
         }
         let operation = Operation::History {
             room: Some(place.room.clone()),
-            before: room.timeline.oldest_cursor(),
+            before: room.loaded_from(),
             limit: PAGE_LEN,
         };
         room.past = Past::Loading;

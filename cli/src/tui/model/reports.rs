@@ -243,6 +243,7 @@ impl Model {
         room.typing.retain(|(name, _)| *name != author);
         if !message.content.is_message() {
             room.refer(cursor, &message);
+            room.newest = Some(cursor);
             return room.catch_up(cursor, now.ms);
         }
         let is_missed = room.catching.is_some();
@@ -253,7 +254,7 @@ impl Model {
         room.catch_up(cursor, now.ms);
         let is_new = !own && (!history || is_missed || room.is_invitation);
         if is_new {
-            if is_shown && room.anchor.is_some() {
+            if room.anchor.is_some() {
                 room.below += 1;
             }
             let is_seen = is_shown && room.anchor.is_none();
@@ -380,6 +381,7 @@ impl Model {
         let room = &mut self.rooms[index];
         room.topic = topic;
         room.members.count = members;
+        room.newest.get_or_insert(head);
         if rejoined {
             room.catching = (past > 0).then_some(Catching { head, missed: 0 });
         } else {
@@ -421,6 +423,7 @@ impl Model {
             {
                 place.direct = Some(to.clone());
             }
+            room.note_other(change, now.ms);
             if let PresenceChange::Left(name) = change {
                 room.typing.retain(|(typing, _)| typing != name);
             }
@@ -534,6 +537,7 @@ impl Model {
     }
 
     /// Joins the rooms of the start; the first is shown.
+    /// Asks which rooms there are, for Tab.
     pub fn open_rooms_of_start(&mut self, rooms: &[chat_protocol::RoomName]) {
         for (index, room) in rooms.iter().enumerate() {
             let operation = Operation::Join {
@@ -546,6 +550,7 @@ impl Model {
                 self.ask(None, operation);
             }
         }
+        self.ask(Some(ROOMS), Operation::Rooms);
     }
 }
 
@@ -553,6 +558,7 @@ impl Room {
     /// Adds a message of the lane as the newest item. Gives its index.
     fn push_message(&mut self, cursor: Cursor, message: Message, own: bool, mention: bool) -> i64 {
         self.refer(cursor, &message);
+        self.newest = Some(cursor);
         let item = item_of(cursor, message, own, mention);
         self.timeline.push(item)
     }
@@ -568,6 +574,25 @@ impl Room {
         self.refer(cursor, &message);
         let is_message = message.content.is_message();
         is_message.then(|| item_of(cursor, message, own, mention))
+    }
+
+    /// Says when the other of a room of two goes, and comes back.
+    fn note_other(&mut self, change: &PresenceChange, at_ms: u64) {
+        let Some(other) = self.place.as_ref().and_then(|place| place.direct.clone()) else {
+            return;
+        };
+        match change {
+            PresenceChange::Left(name) if *name == other => {
+                self.is_abandoned = true;
+                let text = format!(
+                    "{other} is gone, and nobody reads this room any more; /msg {other} opens \
+                     another one when {other} is back"
+                );
+                self.remark(at_ms, Tone::Error, text);
+            }
+            PresenceChange::Joined(name) if *name == other => self.is_abandoned = false,
+            _ => {}
+        }
     }
 
     /// An entry came: after the last of those that were missed it is said how many they were.

@@ -146,6 +146,13 @@ impl Model {
             operation @ Operation::Join { .. } => self.ask_to_show(operation),
             Operation::Direct { user, text } if self.index_of_direct(&user).is_some() => {
                 let index = self.index_of_direct(&user).unwrap_or(self.current);
+                if self.rooms[index].is_abandoned {
+                    // It was with somebody of that name who has gone.
+                    let room = self.rooms[index].place.as_ref();
+                    let room = room.map(|place| place.room.clone());
+                    self.ask_for(Operation::Leave { room });
+                    return self.ask_to_show(Operation::Direct { user, text: None });
+                }
                 self.go(index);
                 if let Some(text) = text {
                     self.send(text, Style::Plain, now);
@@ -250,6 +257,14 @@ impl Model {
             let said = "nobody reads this page; /join a room, or choose one";
             return self.remark(now, Tone::Error, said);
         };
+        if let (true, Some(other)) = (self.room().is_abandoned, &place.direct) {
+            let said = format!("not sent: {other} is gone; /msg {other} when {other} is back");
+            self.remark(now, Tone::Error, said);
+            if self.composer.is_empty() {
+                self.composer.set(text_of(&text));
+            }
+            return;
+        }
         let room = Some(place.room.clone());
         let said = text_of(&text).to_owned();
         let operation = Operation::Send { room, text, style };

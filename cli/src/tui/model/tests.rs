@@ -524,11 +524,74 @@ fn a_room_of_two_follows_the_name_of_the_other() {
 }
 
 #[test]
+fn nobody_writes_to_somebody_who_has_gone() {
+    let mut model = model();
+    let direct = Place {
+        room: "dm1".parse().unwrap(),
+        direct: Some(name("hal")),
+    };
+    let opened = |room: &str| Report::Joined {
+        place: Place {
+            room: room.parse().unwrap(),
+            direct: Some(name("hal")),
+        },
+        head: at(0),
+        past: 0,
+        members: 2,
+        topic: "".parse().unwrap(),
+        rejoined: false,
+    };
+    model.on_report(opened("dm1"), now());
+    model.go(2);
+    let presence = Report::Presence {
+        place: direct,
+        members: 1,
+        changes: vec![PresenceChange::Left(name("hal"))],
+        more: 0,
+    };
+    model.on_report(presence, now());
+    press(&mut model, "are you there?\n");
+    assert!(model.room().pending.is_empty());
+    assert_eq!(model.composer.text(), "are you there?");
+    chord(&mut model, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    press(&mut model, "/msg hal\n");
+    let asked: Vec<&Operation> = model.outbox.iter().map(|one| &one.operation).collect();
+    assert!(
+        matches!(
+            asked.as_slice(),
+            [Operation::Leave { .. }, Operation::Direct { .. }]
+        ),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn what_was_cleared_can_be_loaded_again() {
+    let mut model = model();
+    for seq in 1..=5 {
+        model.on_report(message("lobby", seq, None, "x"), now());
+    }
+    press(&mut model, "/clear\n");
+    chord(&mut model, KeyCode::PageUp, KeyModifiers::NONE);
+    let Operation::History { before, .. } = &model.outbox.back().unwrap().operation else {
+        panic!("no history");
+    };
+    assert_eq!(*before, Some(at(6)));
+}
+
+#[test]
 fn typing_on_closes_the_help_and_is_not_swallowed() {
     let mut model = model();
     press(&mut model, "?");
     assert!(matches!(model.overlay, Some(Overlay::Help(_))));
-    press(&mut model, "/help edit");
+    press(&mut model, "?");
+    assert_eq!(
+        model.composer.text(),
+        "?",
+        "also a question mark can begin a message"
+    );
+    chord(&mut model, KeyCode::Backspace, KeyModifiers::NONE);
+    press(&mut model, "?/help edit");
     assert!(model.overlay.is_none());
     assert_eq!(model.composer.text(), "/help edit");
 }
