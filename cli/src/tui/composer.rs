@@ -25,8 +25,11 @@ pub struct Composer {
     /// Changes with the text.
     version: u64,
     /// What was drawn last, and of what.
-    drawn: RefCell<Option<((usize, usize, u64), Rc<Drawn>)>>,
+    drawn: RefCell<Option<(DrawnOf, Rc<Drawn>)>>,
 }
+
+/// Columns, place of the cursor, and version of the text.
+type DrawnOf = (usize, usize, u64);
 
 /// A text as it is drawn: rows of a certain width, and the cursor's row and column among them.
 #[derive(Clone, Debug, Eq, PartialEq)]

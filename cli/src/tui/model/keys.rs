@@ -336,7 +336,12 @@ impl Model {
     }
 
     fn select(&mut self, now: Now) {
-        match self.message_before(self.room().end()) {
+        // The lowest that is shown.
+        let from = match self.room().anchor {
+            Some(anchor) => anchor.item + 1,
+            None => self.room().end(),
+        };
+        match self.message_before(from) {
             Some(index) => {
                 self.deleting = None;
                 self.overlay = Some(Overlay::Select(index));

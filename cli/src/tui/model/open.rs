@@ -305,7 +305,7 @@ impl Model {
             }
             _ => {
                 self.overlay = None;
-                return self.room_mut().follow();
+                return;
             }
         };
         match to {
@@ -351,7 +351,6 @@ impl Model {
             _ => return,
         }
         self.overlay = None;
-        self.room_mut().follow();
     }
 
     fn said(&self, index: i64) -> Option<&Said> {

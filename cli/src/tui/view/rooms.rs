@@ -36,7 +36,9 @@ pub(super) fn draw(buffer: &mut Buffer, model: &Model, area: Rect) {
 fn room_line(model: &Model, index: usize, room: &Room, columns: usize) -> Vec<Span<'static>> {
     let theme = model.options.theme;
     let is_current = index == model.current;
+    let is_off = model.level(room) == Level::Off;
     let count = match (room.unread, room.mentions) {
+        _ if is_off => String::new(),
         (0, _) => String::new(),
         (unread, 0) => format!(" {}", unread.min(COUNT_MAX)),
         (unread, mentions) => format!(" {},{}@", unread.min(COUNT_MAX), mentions.min(COUNT_MAX)),
@@ -54,9 +56,11 @@ fn room_line(model: &Model, index: usize, room: &Room, columns: usize) -> Vec<Sp
     );
     let style = if is_current {
         theme.style(Role::Chosen)
+    } else if is_off {
+        Style::new()
     } else if room.mentions > 0 {
         theme.style(Role::Mention)
-    } else if room.unread > 0 && model.level(room) != Level::Off {
+    } else if room.unread > 0 {
         theme.style(Role::Bold)
     } else {
         Style::new()
