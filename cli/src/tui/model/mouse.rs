@@ -4,6 +4,7 @@ use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::{Model, Now, Overlay};
+use crate::tui::scroll;
 
 impl Model {
     /// The mouse was used.
@@ -32,9 +33,23 @@ impl Model {
                     }
                 } else if layout.below.contains(at) {
                     self.room_mut().follow();
+                } else if layout.messages.contains(at) {
+                    self.choose_row(usize::from(layout.messages.bottom() - 1 - at.y));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Chooses the message of a row, counted from the lowest.
+    fn choose_row(&mut self, from_below: usize) {
+        let height = usize::from(self.layout().messages.height);
+        let rows = scroll::visible(self.room(), &self.paper(), height);
+        let index = rows.iter().rev().nth(from_below).map(|(index, _)| *index);
+        // The message before the next entry is this one, if it is one.
+        let index = index.filter(|index| self.message_before(index + 1) == Some(*index));
+        if let Some(index) = index {
+            self.overlay = Some(Overlay::Select(index));
         }
     }
 

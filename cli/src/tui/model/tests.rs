@@ -3,7 +3,9 @@
 use chat_client::MessageId;
 use chat_protocol::lane::{Author, Message, PresenceChange};
 use chat_protocol::{Content, Cursor, Epoch, Nonce, Seq, SessionId, UserName};
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::crossterm::event::{
+    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 
 use super::*;
 use crate::report::{Context, Refusal, Report};
@@ -629,4 +631,32 @@ fn lists_show_what_messages_say_now() {
         assert!(picker.matches.is_empty(), "{:?}", picker.matches);
         chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
     }
+}
+
+#[test]
+fn the_mouse_scrolls_goes_and_chooses() {
+    let mut model = model();
+    for seq in 1..=40 {
+        model.on_report(message("lobby", seq, None, "x"), now());
+    }
+    model.on_report(joined("dev", false, 0, 0), now());
+    let mouse = |kind, column, row| MouseEvent {
+        kind,
+        column,
+        row,
+        modifiers: KeyModifiers::NONE,
+    };
+    let left = MouseEventKind::Down(MouseButton::Left);
+    // The row above the status line is the newest message.
+    model.on_mouse(mouse(left, 40, 17), now());
+    let newest = model.room().timeline.end() - 1;
+    assert!(matches!(model.overlay, Some(Overlay::Select(index)) if index == newest));
+    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    model.on_mouse(mouse(MouseEventKind::ScrollUp, 40, 10), now());
+    assert!(model.room().anchor.is_some());
+    // The lowest row says how much is below.
+    model.on_mouse(mouse(left, 40, 17), now());
+    assert!(model.room().anchor.is_none());
+    model.on_mouse(mouse(left, 3, 3), now());
+    assert_eq!(model.room().title(), "#dev");
 }
