@@ -58,7 +58,6 @@ fn message(seq: u64) -> Report {
 /// A client in a room with so many messages.
 fn model(len: u64) -> Model {
     let mut model = Model::new(Options::default(), (120, 40));
-    model.open_rooms_of_start(&[place().room]);
     let joined = Report::Joined {
         place: place(),
         head: Cursor::new(Epoch(1), Seq(0)),
@@ -68,7 +67,7 @@ fn model(len: u64) -> Model {
         rejoined: false,
     };
     model.on_report(joined, now());
-    model.go(1);
+    model.go_to_room(1);
     for seq in 1..=len {
         model.on_report(message(seq), now());
     }

@@ -115,24 +115,36 @@ impl Screen {
 
     /// Looks whether the screen is still ours, and takes it again when it can be.
     pub fn grip(&self) -> io::Result<Grip> {
-        let mut state = lock_state();
-        let Some(state) = state.as_mut() else {
-            return Ok(Grip::Lost);
+        let (before, manners) = {
+            let mut state = lock_state();
+            let Some(state) = state.as_mut() else {
+                return Ok(Grip::Lost);
+            };
+            if state.is_lent || !is_foreground(&self.tty) {
+                state.is_away = true;
+                return Ok(Grip::Away);
+            }
+            // A shell sets its own modes while the process is stopped.
+            let is_raw = !termios::tcgetattr(&self.tty)?
+                .local_modes
+                .contains(LocalModes::ICANON);
+            if is_raw && !state.is_away {
+                return Ok(Grip::Held);
+            }
+            (state.before.clone(), state.manners)
         };
-        if state.is_lent || !is_foreground(&self.tty) {
-            state.is_away = true;
-            return Ok(Grip::Away);
+        // A terminal that is stuck takes its time: whoever wants to give it back must not wait.
+        self.enter(&before, manners)?;
+        match lock_state().as_mut() {
+            Some(state) => {
+                state.is_away = false;
+                Ok(Grip::Anew)
+            }
+            None => {
+                leave(&self.tty, &before);
+                Ok(Grip::Lost)
+            }
         }
-        // A shell sets its own modes while the process is stopped.
-        let is_raw = !termios::tcgetattr(&self.tty)?
-            .local_modes
-            .contains(LocalModes::ICANON);
-        if is_raw && !state.is_away {
-            return Ok(Grip::Held);
-        }
-        self.enter(&state.before, state.manners)?;
-        state.is_away = false;
-        Ok(Grip::Anew)
     }
 
     /// Waits for bytes from the keyboard, at most so long, and reads what there is: nothing when
@@ -229,12 +241,15 @@ impl Screen {
     /// When the terminal has gone.
     pub fn change_manners(&self, manners: Manners) -> io::Result<()> {
         let _frame = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = lock_state();
-        let Some(state) = state.as_mut() else {
-            return Ok(());
+        let is_away = {
+            let mut state = lock_state();
+            let Some(state) = state.as_mut() else {
+                return Ok(());
+            };
+            state.manners = manners;
+            state.is_away
         };
-        state.manners = manners;
-        if !state.is_away {
+        if !is_away {
             let codes = if manners.takes_mouse {
                 MOUSE_ON
             } else {
@@ -263,7 +278,11 @@ impl Screen {
 /// Whether another program has the terminal for a while: its Ctrl-C is not meant for this one.
 #[must_use]
 pub fn is_lent() -> bool {
-    lock_state().as_ref().is_some_and(|state| state.is_lent)
+    // Whoever asks must not wait: while another holds the state, it is not lent.
+    match STATE.try_lock() {
+        Ok(state) => state.as_ref().is_some_and(|state| state.is_lent),
+        Err(_) => false,
+    }
 }
 
 /// Gives the terminal back, if a view has it: for the way out that runs no destructors. Safe to

@@ -101,14 +101,18 @@ fn converse(terminals: &Terminals<'_>) -> Result<[Screen; 2]> {
     ann.await_text("reaction to bo: It did")?;
     ann.submit("+1")?;
     bo.await_text("[+1 ann]")?;
-    ann.press("M-2")?;
-    ann.await_text("message to #kitchen")?;
-    bo.submit("ann, the next round of tea is yours.")?;
-    ann.await_text("#lobby(1,1@)")?;
+    ann.press("M-Up")?;
+    ann.press("Up")?;
+    ann.write("r")?;
+    ann.await_text("reply to bo: It did")?;
+    ann.submit("Then the next round of tea is mine.")?;
+    bo.await_text("Then the next round")?;
     bo.submit("/join kitchen")?;
-    ann.await_text("bo came")?;
-    ann.submit("The kettle is on.")?;
-    bo.await_text("ann The kettle")?;
+    bo.await_text("message to #kitchen")?;
+    bo.submit("ann, the kettle is on.")?;
+    ann.await_text("#kitchen(1,1@)")?;
+    bo.press("M-1")?;
+    bo.await_text("message to #lobby")?;
     ann.await_text(NOTICE_TEXT)?;
     bo.await_text(NOTICE_TEXT)?;
 

@@ -2,7 +2,10 @@
 
 use std::env;
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::screen::Lent;
 
@@ -27,6 +30,13 @@ pub fn edit(lent: Lent, text: &str) -> io::Result<String> {
         .args(["-c", &format!("{editor} \"$1\""), "sh"])
         .arg(file.path())
         .status();
+    if status
+        .as_ref()
+        .is_ok_and(|status| status.signal().is_some())
+    {
+        // The Ctrl-C that ended it is told to this process, too: it has to be heard as not meant.
+        thread::sleep(SIGNAL_TIME);
+    }
     drop(lent);
     let status = status?;
     if !status.success() {
@@ -40,6 +50,9 @@ pub fn edit(lent: Lent, text: &str) -> io::Result<String> {
     // Whatever encoding it has: what can be read of it is not lost.
     Ok(String::from_utf8_lossy(&written).into_owned())
 }
+
+/// Within this time a signal has been heard by every process it was for.
+const SIGNAL_TIME: Duration = Duration::from_millis(100);
 
 /// More than can be edited here.
 const WRITTEN_BYTES_MAX: u64 = 256 * 1024;

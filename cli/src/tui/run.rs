@@ -120,7 +120,7 @@ impl Tui {
         stop: &Stop,
         ack_timeout: Duration,
     ) -> Ending {
-        self.model.open_rooms_of_start(rooms);
+        self.model.open_rooms_of_start(rooms, now());
         let ending = self.go(conversation, stop, ack_timeout).await;
         self.painter.end();
         drop(self.given_back);
@@ -207,6 +207,7 @@ impl Tui {
                 }
                 _ = tick.tick() => {
                     self.model.rtt = conversation.rtt();
+                    self.model.unsettled = conversation.unsettled_len();
                     self.model.on_tick(now());
                     // Also the size may be another one, or the terminal may be ours again.
                     self.is_dirty = true;

@@ -200,7 +200,8 @@ impl Terminal<'_> {
                 .ask(&["display-message", "-p", "-t", self.name, "#{cursor_x}"])?;
         Ok(Screen {
             plain: capture("-p")?.trim_end().to_owned(),
-            coloured: capture("-ep")?.trim_end().to_owned(),
+            // With the cells at the end of a line that have nothing but a background.
+            coloured: capture("-epN")?.trim_end().to_owned(),
             cursor_column: column.trim_end().parse()?,
         })
     }

@@ -38,7 +38,7 @@ impl Model {
             return;
         }
         if let Some(digit) = chord.alt_digit().filter(|digit| *digit > 0) {
-            return self.go(digit.min(self.rooms.len() - 1));
+            return self.go_to_room(digit.min(self.rooms.len() - 1));
         }
         match (action, chord.letter()) {
             (Some(action), _) => self.act(action, now),
@@ -108,18 +108,18 @@ impl Model {
             Action::Mentions => self.open_mentions(),
             Action::HistorySearch => self.open_sent(),
             Action::Picker => self.open_rooms(now),
-            Action::NextRoom => self.go((self.current + 1) % self.rooms.len()),
+            Action::NextRoom => self.go_to_room((self.current + 1) % self.rooms.len()),
             Action::PreviousRoom => {
-                self.go((self.current + self.rooms.len() - 1) % self.rooms.len());
+                self.go_to_room((self.current + self.rooms.len() - 1) % self.rooms.len());
             }
             Action::NextActive => match self.active().first() {
-                Some((index, ..)) => self.go(*index),
+                Some((index, ..)) => self.go_to_room(*index),
                 None => self.say(now, "nothing new in other rooms"),
             },
             Action::LastRoom => {
                 let previous = self.previous.clone();
                 let index = previous.and_then(|place| self.index_of(&place));
-                self.go(index.unwrap_or(0));
+                self.go_to_room(index.unwrap_or(0));
             }
             Action::Help => self.overlay = Some(Overlay::Help(0)),
             Action::RoomList => self.options.ui.room_list = !self.options.ui.room_list,
@@ -169,7 +169,11 @@ impl Model {
     /// Ends when everything is sent.
     pub(super) fn close(&mut self, now: Now) {
         let has_failed = self.rooms.iter().any(|room| room.has_failed());
-        if has_failed && !std::mem::replace(&mut self.is_warned, true) {
+        let is_warned = self
+            .warned_at
+            .replace(now.instant)
+            .is_some_and(|at| now.instant - at < WARNED_TIME);
+        if has_failed && !is_warned {
             let said = "some messages were not sent: Alt-r sends them again; leave again to leave";
             return self.say(now, said);
         }
@@ -377,7 +381,7 @@ impl Model {
             (said.own && !text.is_empty()).then(|| (said.cursor, text.to_owned()))
         });
         match found {
-            Some((cursor, text)) => self.aim_at(Aim::Edit(cursor), &text),
+            Some((cursor, text)) => self.aim_at(Aim::Edit(cursor), &super::submit::escaped(&text)),
             None => self.say(now, "nothing of yours here"),
         }
     }
@@ -459,6 +463,8 @@ pub(super) fn too_long(bytes: usize) -> String {
     format!("{bytes} bytes are more than can be edited here, which is {TEXT_BYTES_MAX}")
 }
 
+/// How long it is remembered that leaving was warned of.
+const WARNED_TIME: std::time::Duration = std::time::Duration::from_secs(20);
 /// Two presses within this time leave.
 const INTERRUPT_TIME: std::time::Duration = std::time::Duration::from_secs(2);
 /// How often the room is told.

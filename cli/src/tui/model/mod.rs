@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use chat_protocol::{Cursor, RoomName, UserName};
 
+use self::opening::Opening;
 use super::action::Action;
 use super::complete::Cycle;
 use super::composer::{self, Composer};
@@ -30,6 +31,7 @@ mod keys;
 mod local;
 pub mod mouse;
 mod open;
+mod opening;
 mod reports;
 mod submit;
 
@@ -152,10 +154,12 @@ pub struct Model {
     pub size: (u16, u16),
     /// Whether only messages are shown, to be copied with the mouse.
     pub is_bare: bool,
+    /// What was asked for and is not in the log yet: messages and changes of messages.
+    pub unsettled: usize,
     /// Whether the end is waited for.
     pub is_closing: bool,
-    /// Whether it was said that leaving leaves something unsent.
-    is_warned: bool,
+    /// When it was said that leaving leaves something unsent.
+    warned_at: Option<Instant>,
     /// The message that is deleted when that is asked for once more.
     deleting: Option<Cursor>,
     /// What was being typed before that.
@@ -174,23 +178,12 @@ pub struct Model {
     outbox: VecDeque<Request>,
     wishes: Vec<Wish>,
     number: u64,
-    /// A room that is to be shown when it is open.
-    opening: Option<Opening>,
-    /// Lines that were typed for it.
-    held: Vec<String>,
+    /// Rooms that are to be shown when they are open, in the order they were asked for.
+    openings: Vec<Opening>,
     /// Who was written to alone without going there.
     writing_to: Option<UserName>,
     /// When the rooms were asked for last, for the list of them.
     rooms_asked_at: Option<Instant>,
-}
-
-/// How far the opening of a room has come.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Opening {
-    /// It was asked for.
-    Asked,
-    /// It will come.
-    Granted(Place),
 }
 
 impl Model {
@@ -213,8 +206,9 @@ impl Model {
             toast: None,
             size,
             is_bare: false,
+            unsettled: 0,
             is_closing: false,
-            is_warned: false,
+            warned_at: None,
             deleting: None,
             aside: String::new(),
             cycle: None,
@@ -227,8 +221,7 @@ impl Model {
             outbox: VecDeque::new(),
             wishes: vec![],
             number: 0,
-            opening: None,
-            held: vec![],
+            openings: vec![],
             writing_to: None,
             rooms_asked_at: None,
         }
@@ -349,14 +342,16 @@ impl Model {
         }
     }
 
-    fn ask(&mut self, reference: Option<&str>, operation: Operation) {
-        let request = Request {
-            reference: reference.map(str::to_owned),
-            operation,
-        };
-        if self.outbox.len() < OUTBOX_LEN_MAX {
-            self.outbox.push_back(request);
+    /// Asks for something; whether there was room for it.
+    fn ask(&mut self, reference: Option<&str>, operation: Operation) -> bool {
+        let has_room = self.outbox.len() < OUTBOX_LEN_MAX;
+        if has_room {
+            self.outbox.push_back(Request {
+                reference: reference.map(str::to_owned),
+                operation,
+            });
         }
+        has_room
     }
 
     fn index_of(&self, place: &Place) -> Option<usize> {
@@ -373,13 +368,16 @@ impl Model {
         }
     }
 
+    /// The user goes to another room: those that are being opened are not shown any more.
+    pub fn go_to_room(&mut self, index: usize) {
+        self.cancel_openings();
+        self.go(index);
+    }
+
     /// Shows another room.
-    pub fn go(&mut self, index: usize) {
+    fn go(&mut self, index: usize) {
         if index == self.current || index >= self.rooms.len() {
             return;
-        }
-        if self.opening.is_some() {
-            self.give_up_opening();
         }
         if self.aim.is_some() {
             self.drop_aim();
@@ -470,14 +468,11 @@ const MEMBERS: &str = "members";
 const OLDER: &str = "older";
 /// What ties the rooms there are to the question for them.
 const ROOMS: &str = "rooms";
-/// What ties a join to a user who wants to see the room.
-const SHOW: &str = "show";
-
 /// How long a short remark stays.
 const TOAST_TIME: Duration = Duration::from_secs(5);
 
 /// Most requests that wait for those before them.
-const OUTBOX_LEN_MAX: usize = 256;
+const OUTBOX_LEN_MAX: usize = 4_096;
 
 /// Most bytes of items, over all rooms.
 const TIMELINES_BYTES_MAX: usize = 64 << 20;

@@ -20,7 +20,7 @@ impl Model {
             MouseEventKind::Down(MouseButton::Left) if self.overlay.is_none() => {
                 if layout.rooms.contains(at) {
                     let first = first_room(self.current, self.rooms.len(), layout.rooms);
-                    self.go(first + usize::from(at.y - layout.rooms.y));
+                    self.go_to_room(first + usize::from(at.y - layout.rooms.y));
                 } else if layout.members.contains(at) {
                     // The first row is their number.
                     let row = usize::from(at.y - layout.members.y);

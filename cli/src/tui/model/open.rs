@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::submit::PENDING_LEN_MAX;
+use super::submit::{PENDING_LEN_MAX, escaped};
 use super::{Aim, Model, Now, OLDER, Overlay, ROOMS, Wish};
 use crate::operation::Operation;
 use crate::tui::action::Action;
@@ -232,10 +232,10 @@ impl Model {
             return;
         };
         match picker.target() {
-            Some(Target::Room(index)) => self.go(*index),
+            Some(Target::Room(index)) => self.go_to_room(*index),
             Some(Target::Join(name)) => self.submit_line(&format!("/join {name}"), now),
             Some(Target::Entry(room, index)) => {
-                self.go(*room);
+                self.go_to_room(*room);
                 self.go_to(*index);
             }
             Some(Target::Text(text)) => self.composer.set(text),
@@ -263,6 +263,17 @@ impl Model {
                 let lines = text.lines().filter(|line| !line.trim().is_empty());
                 let free = PENDING_LEN_MAX - self.room().pending.len().min(PENDING_LEN_MAX);
                 let len = lines.clone().count();
+                if let Some(bytes) = lines
+                    .clone()
+                    .map(str::len)
+                    .find(|len| *len > TEXT_BYTES_MAX)
+                {
+                    let said =
+                        format!("a line has {bytes} bytes; a message at most {TEXT_BYTES_MAX}");
+                    self.say(now, said);
+                    self.overlay = Some(Overlay::Paste(text));
+                    return;
+                }
                 if len <= free {
                     return lines.for_each(|line| self.send_text(line, now));
                 }
@@ -329,16 +340,17 @@ impl Model {
         let own = said.own;
         match letter {
             'r' => {
+                if self.aim.is_some() {
+                    self.drop_aim();
+                }
                 // What was begun may well be the answer.
-                let begun = self.composer.text().to_owned();
-                self.aim_at(Aim::Reply(cursor, format!("{author}: {text}")), &begun);
-                self.aside.clear();
+                self.aim = Some(Aim::Reply(cursor, format!("{author}: {text}")));
             }
             '+' => self.aim_at(Aim::React(cursor, format!("{author}: {text}")), ""),
             'e' | 'd' if !own => {
                 return self.say(now, "only its author can change it");
             }
-            'e' => self.aim_at(Aim::Edit(cursor), &text),
+            'e' => self.aim_at(Aim::Edit(cursor), &escaped(&text)),
             'd' if self.deleting != Some(cursor) => {
                 self.deleting = Some(cursor);
                 return self.say(now, "d again deletes it for everybody");
@@ -362,7 +374,7 @@ impl Model {
 
     /// Asks for what is before the oldest item of the shown room.
     pub(super) fn load_older(&mut self, now: Now) {
-        let room = self.room_mut();
+        let room = self.room();
         let Some(place) = &room.place else { return };
         match room.past {
             Past::Loading | Past::Nothing => return,
@@ -373,9 +385,10 @@ impl Model {
             before: room.loaded_from(),
             limit: PAGE_LEN,
         };
-        room.past = Past::Loading;
-        self.ask(Some(OLDER), operation);
-        self.say(now, "loading older messages");
+        if self.ask(Some(OLDER), operation) {
+            self.room_mut().past = Past::Loading;
+            self.say(now, "loading older messages");
+        }
     }
 }
 

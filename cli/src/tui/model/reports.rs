@@ -6,7 +6,8 @@ use chat_client::MessageId;
 use chat_protocol::lane::{Message, NoticeLevel, PresenceChange};
 use chat_protocol::{Cursor, UserName};
 
-use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, Opening, ROOMS, SHOW, Wish};
+use super::opening::SHOW;
+use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, ROOMS, Wish};
 use crate::config::Level;
 use crate::operation::Operation;
 use crate::report::{Place, Refusal, Report};
@@ -91,10 +92,8 @@ impl Model {
             Report::Done {
                 reference, place, ..
             } => {
-                if reference.as_deref() == Some(SHOW)
-                    && let Some(place) = place
-                {
-                    self.show_opened(place, now);
+                if let (Some(reference), Some(place)) = (reference, place) {
+                    self.on_opened(&reference, place, now);
                 }
             }
             Report::Sent { reference, id, .. } => {
@@ -373,7 +372,7 @@ impl Model {
                     .writing_to
                     .take_if(|to| Some(&*to) == place.direct.as_ref());
                 room.is_invitation =
-                    place.direct.is_some() && self.opening.is_none() && asked_for.is_none();
+                    place.direct.is_some() && self.openings.is_empty() && asked_for.is_none();
                 self.rooms.push(room);
                 self.rooms.len() - 1
             }
@@ -384,6 +383,8 @@ impl Model {
         room.newest.get_or_insert(head);
         if rejoined {
             room.catching = (past > 0).then_some(Catching { head, missed: 0 });
+            // Gone while nobody could tell this client.
+            room.is_abandoned = place.direct.is_some() && members < 2;
         } else {
             for line in lines {
                 room.remark(now.ms, Tone::Quiet, line);
@@ -393,9 +394,7 @@ impl Model {
         if has_list {
             self.stale_members.insert(place.room.clone());
         }
-        if self.opening == Some(Opening::Granted(place.clone())) {
-            self.show_opened(place, now);
-        }
+        self.show_opened(&place, now);
     }
 
     fn on_presence(
@@ -423,7 +422,6 @@ impl Model {
             {
                 place.direct = Some(to.clone());
             }
-            room.note_other(change, now.ms);
             if let PresenceChange::Left(name) = change {
                 room.typing.retain(|(typing, _)| typing != name);
             }
@@ -431,6 +429,9 @@ impl Model {
         room.members.count = members;
         if !others.is_empty() || more > 0 {
             room.timeline.push_crowd(now.ms, &others, more);
+        }
+        for change in changes {
+            room.note_other(change, now.ms);
         }
         if more > 0 && members as usize <= MEMBERS_LEN_MAX {
             self.stale_members.insert(place.room.clone());
@@ -483,7 +484,7 @@ impl Model {
         }
         match reference {
             Some(MEMBERS | ROOMS) => return,
-            Some(SHOW) => self.give_up_opening(),
+            Some(reference) if reference.starts_with(SHOW) => self.on_not_opened(reference),
             Some(OLDER) => {
                 for room in &mut self.rooms {
                     if room.past == Past::Loading {
@@ -537,15 +538,14 @@ impl Model {
     }
 
     /// Joins the rooms of the start; the first is shown.
-    /// Asks which rooms there are, for Tab.
-    pub fn open_rooms_of_start(&mut self, rooms: &[chat_protocol::RoomName]) {
+    pub fn open_rooms_of_start(&mut self, rooms: &[chat_protocol::RoomName], now: Now) {
         for (index, room) in rooms.iter().enumerate() {
             let operation = Operation::Join {
                 room: room.clone(),
                 history: None,
             };
             if index == 0 {
-                self.ask_to_show(operation);
+                self.ask_to_show(operation, now);
             } else {
                 self.ask(None, operation);
             }

@@ -2,10 +2,9 @@
 
 use chat_protocol::{Cursor, Text, UserName};
 
-use super::{Aim, Model, Now, Opening, Overlay, SHOW};
+use super::{Aim, Model, Now, Overlay};
 use crate::command::{self, CommandError};
 use crate::operation::{Operation, Request, Style, Which};
-use crate::report::Place;
 use crate::tui::room::{Pending, PendingState, Room};
 use crate::tui::timeline::Tone;
 
@@ -26,17 +25,27 @@ impl Model {
                 return self.submit_aimed(aim, text, now);
             }
         }
-        if self.opening.is_some() && !(is_command && is_for_no_room(&line)) {
-            // It is meant for the room that was just asked for, not for the one still shown.
-            if self.held.len() < HELD_LEN_MAX {
-                self.held.push(line);
-            }
-            return self.say(now, "the room is being opened; this is sent there");
-        }
         self.submit_line(&line, now);
     }
 
+    /// Does what a line says: at once, or when the room it is meant for is open.
     pub(super) fn submit_line(&mut self, line: &str, now: Now) {
+        let is_command = line.starts_with('/') && !line.starts_with("//");
+        if self.is_opening() && !(is_command && is_for_no_room(line)) {
+            match self.hold(line.to_owned()) {
+                None => self.say(now, "the room is being opened; this is sent there"),
+                Some(line) => {
+                    self.say(now, "too much waits for the room that is being opened");
+                    self.composer.set(&line);
+                }
+            }
+            return;
+        }
+        self.submit_here(line, now);
+    }
+
+    /// Does what a line says, in the room that is shown.
+    pub(super) fn submit_here(&mut self, line: &str, now: Now) {
         if self.run_local(line, now) {
             return;
         }
@@ -143,7 +152,7 @@ impl Model {
             | Operation::Edit { .. }
             | Operation::Delete { .. }
             | Operation::React { .. }) => self.ask_for(operation.or_in(here)),
-            operation @ Operation::Join { .. } => self.ask_to_show(operation),
+            operation @ Operation::Join { .. } => self.ask_to_show(operation, now),
             Operation::Direct { user, text } if self.index_of_direct(&user).is_some() => {
                 let index = self.index_of_direct(&user).unwrap_or(self.current);
                 if self.rooms[index].is_abandoned {
@@ -151,9 +160,13 @@ impl Model {
                     let room = self.rooms[index].place.as_ref();
                     let room = room.map(|place| place.room.clone());
                     self.ask_for(Operation::Leave { room });
-                    return self.ask_to_show(Operation::Direct { user, text: None });
+                    self.ask_to_show(Operation::Direct { user, text: None }, now);
+                    if let Some(text) = text {
+                        self.hold(escaped(text_of(&text)));
+                    }
+                    return;
                 }
-                self.go(index);
+                self.go_to_room(index);
                 if let Some(text) = text {
                     self.send(text, Style::Plain, now);
                 }
@@ -166,7 +179,7 @@ impl Model {
                 self.writing_to = Some(user.clone());
                 self.ask_for(Operation::Direct { user, text });
             }
-            operation @ Operation::Direct { text: None, .. } => self.ask_to_show(operation),
+            operation @ Operation::Direct { text: None, .. } => self.ask_to_show(operation, now),
             operation => self.ask_for(operation),
         }
     }
@@ -177,47 +190,6 @@ impl Model {
             place.is_some_and(|place| place.direct.as_ref() == Some(user))
         };
         self.rooms.iter().position(is_it)
-    }
-
-    /// Asks for a room that is to be shown. What is typed meanwhile is meant for it.
-    pub(super) fn ask_to_show(&mut self, operation: Operation) {
-        self.opening = Some(Opening::Asked);
-        self.ask(Some(SHOW), operation);
-    }
-
-    /// Shows a room that was asked for, if it is open, and sends what was typed for it.
-    pub(super) fn show_opened(&mut self, place: Place, now: Now) {
-        if self.opening.is_none() {
-            // The user went elsewhere meanwhile.
-            return;
-        }
-        let Some(index) = self.index_of(&place) else {
-            // Its first event is on its way.
-            self.opening = Some(Opening::Granted(place));
-            return;
-        };
-        self.opening = None;
-        self.toast = None;
-        self.go(index);
-        for line in std::mem::take(&mut self.held) {
-            self.submit_line(&line, now);
-        }
-    }
-
-    /// A room that was asked for does not open: what was typed for it goes nowhere.
-    pub(super) fn give_up_opening(&mut self) {
-        self.opening = None;
-        self.toast = None;
-        let held = std::mem::take(&mut self.held).join("\n");
-        if !held.is_empty() {
-            let typed = self.composer.take();
-            let typed = if typed.is_empty() {
-                held
-            } else {
-                format!("{held}\n{typed}")
-            };
-            self.composer.set(&typed);
-        }
     }
 
     fn help(&mut self, name: &str, now: Now) {
@@ -257,14 +229,6 @@ impl Model {
             let said = "nobody reads this page; /join a room, or choose one";
             return self.remark(now, Tone::Error, said);
         };
-        if let (true, Some(other)) = (self.room().is_abandoned, &place.direct) {
-            let said = format!("not sent: {other} is gone; /msg {other} when {other} is back");
-            self.remark(now, Tone::Error, said);
-            if self.composer.is_empty() {
-                self.composer.set(text_of(&text));
-            }
-            return;
-        }
         let room = Some(place.room.clone());
         let said = text_of(&text).to_owned();
         let operation = Operation::Send { room, text, style };
@@ -278,6 +242,19 @@ impl Model {
         style: Style,
         now: Now,
     ) {
+        let other = self
+            .room()
+            .place
+            .as_ref()
+            .and_then(|place| place.direct.clone());
+        if let (true, Some(other)) = (self.room().is_abandoned, other) {
+            let said = format!("not sent: {other} is gone; /msg {other} when {other} is back");
+            self.remark(now, Tone::Error, said);
+            if self.composer.is_empty() {
+                self.composer.set(&escaped(&text));
+            }
+            return;
+        }
         if self.room().pending.len() >= PENDING_LEN_MAX {
             let said = "too much waits to be sent here; /discard what was refused, or wait";
             return self.remark(now, Tone::Error, said);
@@ -304,6 +281,15 @@ impl Model {
     }
 }
 
+/// A text as it has to be typed to be said.
+pub(super) fn escaped(text: &str) -> String {
+    if text.starts_with('/') {
+        format!("/{text}")
+    } else {
+        text.to_owned()
+    }
+}
+
 /// Whether a command means the same in every room.
 fn is_for_no_room(line: &str) -> bool {
     let is_local = line.split_whitespace().next().is_some_and(|word| {
@@ -322,6 +308,8 @@ fn is_for_no_room(line: &str) -> bool {
                         | Operation::Ping
                         | Operation::Rooms
                         | Operation::Rename { .. }
+                        | Operation::Join { .. }
+                        | Operation::Direct { .. }
                 ))
         )
 }
@@ -332,9 +320,6 @@ fn text_of(text: &Text) -> &str {
 
 /// What references of messages begin with.
 const MESSAGE: &str = "m";
-
-/// Most lines that wait for a room.
-const HELD_LEN_MAX: usize = 64;
 
 /// Most messages of a room that wait.
 pub(super) const PENDING_LEN_MAX: usize = 1_000;

@@ -79,7 +79,7 @@ pub(crate) fn model() -> Model {
     };
     let mut model = Model::new(options, (80, 20));
     model.me = "ann".to_owned();
-    model.open_rooms_of_start(&["lobby".parse().unwrap()]);
+    model.open_rooms_of_start(&["lobby".parse().unwrap()], now());
     model.on_report(joined("lobby", false, 0, 0), now());
     done(&mut model, "lobby");
     model.on_tick(now());
@@ -88,13 +88,26 @@ pub(crate) fn model() -> Model {
     model
 }
 
+/// The first room that is being opened is granted.
 fn done(model: &mut Model, room: &str) {
     let report = Report::Done {
-        reference: Some(SHOW.to_owned()),
+        reference: Some(showing(model, 0)),
         operation: "join",
         place: Some(place(room)),
     };
     model.on_report(report, now());
+}
+
+/// What ties the answer to a room that is being opened.
+fn showing(model: &Model, at: usize) -> String {
+    let asked = model.outbox.iter().filter_map(|one| one.reference.as_ref());
+    let mut asked = asked.filter(|reference| reference.starts_with(opening::SHOW));
+    asked.nth(at).unwrap().clone()
+}
+
+/// The edge has taken everything.
+fn taken(model: &mut Model) {
+    model.outbox.clear();
 }
 
 pub(crate) fn press(model: &mut Model, keys: &str) {
@@ -231,6 +244,7 @@ fn what_is_typed_for_a_room_that_opens_never_goes_to_another() {
     done(&mut model, "dev");
     assert_eq!(model.room().title(), "#dev");
     assert_eq!(model.room().pending[0].text, "for dev");
+    taken(&mut model);
     // Answered before its first event.
     press(&mut model, "/join ops\nfor ops\n");
     done(&mut model, "ops");
@@ -238,15 +252,41 @@ fn what_is_typed_for_a_room_that_opens_never_goes_to_another() {
     model.on_report(joined("ops", false, 0, 0), now());
     assert_eq!(model.room().title(), "#ops");
     assert_eq!(model.room().pending[0].text, "for ops");
+    taken(&mut model);
     // Refused: it is back where one types.
     press(&mut model, "/join secret\nfor nobody\n");
     let refused = Report::Refused {
-        reference: Some(SHOW.to_owned()),
+        reference: Some(showing(&model, 0)),
         refusal: Refusal::local("forbidden", "not for you"),
     };
     model.on_report(refused, now());
     assert_eq!(model.composer.text(), "for nobody");
     assert_eq!(model.room().pending.len(), 1);
+    chord(&mut model, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    taken(&mut model);
+    // Two at once: each gets its own, also while the one that is shown is left.
+    press(
+        &mut model,
+        "/leave\n/join one\nfor one\n/join two\nfor two\n",
+    );
+    let left = Report::Left {
+        place: place("ops"),
+        reason: chat_protocol::lane::EndReason::Left,
+    };
+    model.on_report(left, now());
+    let (one, two) = (showing(&model, 0), showing(&model, 1));
+    for (room, reference) in [("one", one), ("two", two)] {
+        model.on_report(joined(room, false, 0, 0), now());
+        let report = Report::Done {
+            reference: Some(reference),
+            operation: "join",
+            place: Some(place(room)),
+        };
+        model.on_report(report, now());
+        assert_eq!(model.room().title(), format!("#{room}"));
+        assert_eq!(model.room().pending.len(), 1);
+        assert_eq!(model.room().pending[0].text, format!("for {room}"));
+    }
 }
 
 #[test]
@@ -487,6 +527,16 @@ fn commands_work_while_a_message_is_edited_or_a_room_opens() {
     press(&mut model, "/node\n");
     assert_eq!(model.outbox.pop_back().unwrap().operation, Operation::Node);
     assert_eq!(model.aim, None);
+    // A message that begins with a slash stays one.
+    model.on_report(message("lobby", 2, Some(2), "/quit"), now());
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    assert_eq!(model.composer.text(), "//quit");
+    press(&mut model, "!\n");
+    let edit = model.outbox.pop_back().unwrap().operation;
+    let Operation::Edit { text, .. } = edit else {
+        panic!("{edit:?}");
+    };
+    assert_eq!(text.as_str(), "/quit!");
     press(&mut model, "/join far\n/leave\n/quit\n");
     assert_eq!(model.outbox.len(), 1, "what is for the room waits for it");
     assert!(model.take_wishes().contains(&Wish::Quit));
@@ -544,7 +594,7 @@ fn nobody_writes_to_somebody_who_has_gone() {
         rejoined: false,
     };
     model.on_report(opened("dm1"), now());
-    model.go(2);
+    model.go_to_room(2);
     let presence = Report::Presence {
         place: direct,
         members: 1,
@@ -556,7 +606,7 @@ fn nobody_writes_to_somebody_who_has_gone() {
     assert!(model.room().pending.is_empty());
     assert_eq!(model.composer.text(), "are you there?");
     chord(&mut model, KeyCode::Char('c'), KeyModifiers::CONTROL);
-    press(&mut model, "/msg hal\n");
+    press(&mut model, "/msg hal again\n");
     let asked: Vec<&Operation> = model.outbox.iter().map(|one| &one.operation).collect();
     assert!(
         matches!(

@@ -39,7 +39,7 @@ fn here(model: &Model) -> String {
     let waiting = pending
         .filter(|pending| pending.state == PendingState::Waiting)
         .count();
-    let waiting = match waiting {
+    let waiting = match waiting.max(model.unsettled) {
         0 => String::new(),
         waiting => format!("{waiting} sending"),
     };
