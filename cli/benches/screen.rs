@@ -14,7 +14,7 @@ use chat_cli::tui::view;
 use chat_protocol::lane::{Author, Message};
 use chat_protocol::{Content, Cursor, Epoch, Nonce, Seq, SessionId};
 use criterion::{Criterion, criterion_group, criterion_main};
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 const START_MS: u64 = 1_764_000_000_000;
 

@@ -116,6 +116,12 @@ impl References {
         touched
     }
 
+    /// Forgets all messages that stand before a place of the log, and what was said about them. They
+    /// can be taken again.
+    pub fn forget_before(&mut self, cursor: Cursor) {
+        self.records = self.records.split_off(&(cursor.seq, cursor.epoch));
+    }
+
     /// A message as it is now; none when it did not come yet, or is no longer kept.
     #[must_use]
     pub fn message(&self, cursor: Cursor) -> Option<MessageView<'_>> {

@@ -158,7 +158,7 @@ impl Painter {
 fn paint(screen: &Screen, slot: &Slot, palette: Palette) -> io::Result<()> {
     if palette == Palette::Colour {
         // `NO_COLOR` was considered where the palette was chosen.
-        ratatui::crossterm::style::force_color_output(true);
+        crossterm::style::force_color_output(true);
     }
     let mut canvas = None;
     let mut shown = Progress::default();

@@ -241,7 +241,9 @@ impl Reader<'_> {
                     found.map_or(0..0, |(key, _)| key.span())
                 };
                 let span = match &error {
-                    KeymapError::Action(action) | KeymapError::Key { action, .. } => of(action),
+                    KeymapError::Action(action)
+                    | KeymapError::Key { action, .. }
+                    | KeymapError::Reserved { action, .. } => of(action),
                     KeymapError::Twice { one, other, .. } => {
                         let (one, other) = (of(one), of(other));
                         if one.start > other.start { one } else { other }

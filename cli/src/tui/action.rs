@@ -161,6 +161,16 @@ pub enum KeymapError {
         /// Another one.
         other: String,
     },
+    /// The key has a meaning that cannot be changed.
+    #[error("{key} of {action} cannot be given: {why}")]
+    Reserved {
+        /// The key.
+        key: String,
+        /// The action it was to have.
+        action: String,
+        /// What it does.
+        why: &'static str,
+    },
     /// Without these nobody could get out.
     #[error("{0} needs a key")]
     Needed(&'static str),
@@ -206,6 +216,13 @@ impl Keymap {
                     action: name.to_owned(),
                     error,
                 })?;
+                if let Some(why) = reserved(chord) {
+                    return Err(KeymapError::Reserved {
+                        key: chord.to_string(),
+                        action: name.to_owned(),
+                        why,
+                    });
+                }
                 if let Some(one) = given.insert(chord, name) {
                     return Err(KeymapError::Twice {
                         key: chord.to_string(),
@@ -241,6 +258,24 @@ impl Keymap {
             .collect();
         keys.sort_by_key(|key| (key.len(), key.clone()));
         keys.join(", ")
+    }
+}
+
+/// What a key does whatever is configured, if it does.
+fn reserved(chord: Chord) -> Option<&'static str> {
+    let is = |key: &str| key.parse() == Ok(chord);
+    if chord.letter().is_some() {
+        Some("it is a letter to be typed")
+    } else if chord.alt_digit().is_some_and(|digit| digit > 0) {
+        Some("it goes to the room of that number")
+    } else if is("ctrl-i") {
+        Some("terminals send it for Tab")
+    } else if is("ctrl-m") {
+        Some("terminals send it for Enter")
+    } else if is("ctrl-[") {
+        Some("terminals send it for Esc")
+    } else {
+        None
     }
 }
 
@@ -299,5 +334,15 @@ mod tests {
             "F2 is given to picker and to undo"
         );
         assert_eq!(error(&[("interrupt", &[])]), "interrupt needs a key");
+        for (key, why) in [
+            ("a", "a letter to be typed"),
+            ("?", "a letter to be typed"),
+            ("alt-1", "goes to the room of that number"),
+            ("ctrl-i", "for Tab"),
+            ("ctrl-m", "for Enter"),
+        ] {
+            let refusal = with(&[("picker", &[key])]).unwrap_err().to_string();
+            assert!(refusal.contains(why), "{key}: {refusal}");
+        }
     }
 }

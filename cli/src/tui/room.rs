@@ -291,6 +291,17 @@ impl Room {
         self.timeline.oldest_cursor().or_else(behind_newest)
     }
 
+    /// Forgets what became of messages that are no longer among the items.
+    pub fn forget_old(&mut self) {
+        let Some(oldest) = self.timeline.oldest_cursor() else {
+            return;
+        };
+        self.references.forget_before(oldest);
+        let references = &self.references;
+        self.changed
+            .retain(|cursor| references.message(*cursor).is_some());
+    }
+
     /// Whether something of it will not be sent by itself.
     #[must_use]
     pub fn has_failed(&self) -> bool {

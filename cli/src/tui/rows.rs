@@ -10,6 +10,7 @@ use jiff::{Timestamp, civil};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::action::Action;
 use super::cells;
 use super::options::Options;
 use super::room::{Entry, Pending, PendingState, Room};
@@ -194,7 +195,10 @@ fn of_pending(pending: &Pending, time: &str, paper: &Paper<'_>) -> Vec<Line<'sta
     };
     let mut rows = paper.body(&head, &texts, theme.style(role));
     let why = match &pending.state {
-        PendingState::Refused(why) => format!("not sent: {why} (Alt-r sends it again)"),
+        PendingState::Refused(why) => {
+            let keys = paper.options.keymap.keys(Action::Retry);
+            format!("not sent: {why} ({keys} sends it again)")
+        }
         PendingState::Unknown => {
             "it may or may not be in the log: look for it before you send it again".to_owned()
         }

@@ -9,8 +9,8 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use chat_protocol::RoomName;
-use ratatui::crossterm::event::Event;
-use ratatui::crossterm::style::force_color_output;
+use crossterm::event::Event;
+use crossterm::style::force_color_output;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
@@ -136,6 +136,7 @@ impl Tui {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut closing_since = None;
+        let mut ticks = 0_u32;
         loop {
             self.perform(conversation);
             if let Some(since) = closing_since {
@@ -169,28 +170,22 @@ impl Tui {
                     let Some(permit) = permit else { return Ending::TerminalGone };
                     let screen = &self.screen;
                     let model = &mut self.model;
-                    let mut frame = match frame(screen, &mut self.canvas, model) {
-                        Ok(Some(frame)) => frame,
-                        Ok(None) => vec![],
+                    match frame(screen, &mut self.canvas, model) {
+                        Ok(Some(mut frame)) => {
+                            if std::mem::take(&mut self.rings) {
+                                frame.push(BELL);
+                            }
+                            if let Some(text) = self.copies.take() {
+                                frame.extend_from_slice(clipboard(&text).as_bytes());
+                            }
+                            permit.send(frame);
+                        }
+                        // Somebody else has the terminal: there is nothing to show.
+                        Ok(None) => drop(permit),
                         Err(_) => return Ending::TerminalGone,
-                    };
-                    if std::mem::take(&mut self.rings) {
-                        frame.push(BELL);
                     }
-                    if let Some(text) = self.copies.take() {
-                        frame.extend_from_slice(clipboard(&text).as_bytes());
-                    }
-                    permit.send(frame);
                     self.is_dirty = false;
                     self.frame_at = Instant::now() + FRAME_INTERVAL;
-                }
-                report = conversation.next() => {
-                    match report {
-                        Some(Report::Closed { reason }) => return Ending::Closed(reason),
-                        Some(report) => self.model.on_report(report, now()),
-                        None => return Ending::Closed("the session has ended".to_owned()),
-                    }
-                    self.is_dirty = true;
                 }
                 () = sleep_until(self.frame_at.into()), if can_draw && is_early => {}
                 written = written(&mut self.written) => {
@@ -206,10 +201,30 @@ impl Tui {
                     self.is_dirty = true;
                 }
                 _ = tick.tick() => {
-                    self.model.rtt = conversation.rtt();
-                    self.model.unsettled = conversation.unsettled_len();
-                    self.model.on_tick(now());
-                    // Also the size may be another one, or the terminal may be ours again.
+                    if ticks.is_multiple_of(FIGURES_TICKS) {
+                        self.model.rtt = conversation.rtt();
+                    }
+                    let unsettled = conversation.unsettled_len();
+                    self.is_dirty |= unsettled != self.model.unsettled;
+                    self.model.unsettled = unsettled;
+                    self.is_dirty |= self.model.on_tick(now());
+                    // The size may be another one, the terminal may be ours again, the figures of the
+                    // status line may have changed.
+                    ticks += 1;
+                    let is_resized = self.screen.size().is_ok_and(|size| size != self.model.size);
+                    let is_held = matches!(self.screen.grip(), Ok(Grip::Held));
+                    if !is_held {
+                        self.canvas = None;
+                    }
+                    self.is_dirty |= is_resized || !is_held || ticks.is_multiple_of(FIGURES_TICKS);
+                }
+                // Last, so that a flood of messages keeps nothing else waiting.
+                report = conversation.next() => {
+                    match report {
+                        Some(Report::Closed { reason }) => return Ending::Closed(reason),
+                        Some(report) => self.model.on_report(report, now()),
+                        None => return Ending::Closed("the session has ended".to_owned()),
+                    }
                     self.is_dirty = true;
                 }
             }
@@ -227,6 +242,7 @@ impl Tui {
                         let _ = self.screen.change_manners(manners(is_on));
                     }
                     Wish::Copy(text) => self.copies = Some(text),
+                    Wish::Stay => closing_since = None,
                     Wish::Quit if closing_since.is_some() => {
                         let unsettled = conversation.unsettled_len() + self.model.outbox().len();
                         return Ending::Unsettled(unsettled);
@@ -389,6 +405,8 @@ const fn manners(takes_mouse: bool) -> Manners {
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// How often it is looked what time has changed.
 const TICK: Duration = Duration::from_millis(200);
+/// How many of them until the figures of the status line are new: a second.
+const FIGURES_TICKS: u32 = 5;
 /// Keys taken before the next frame.
 const EVENTS_AT_ONCE: usize = 256;
 /// Lines of the log that wait.

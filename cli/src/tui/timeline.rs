@@ -194,16 +194,18 @@ impl Timeline {
         }
     }
 
-    /// Puts older items before all others; `items` are oldest first. As many as there is room for.
-    pub fn prepend(&mut self, items: Vec<Item>) {
+    /// Puts older items before all others; `items` are oldest first. As many as there is room for;
+    /// whether that was all.
+    pub fn prepend(&mut self, items: Vec<Item>) -> bool {
         for item in items.into_iter().rev() {
             if self.items.len() >= ITEMS_LEN_MAX {
-                return;
+                return false;
             }
             self.bytes += item.bytes();
             self.items.push_front(item);
             self.first -= 1;
         }
+        true
     }
 
     /// Forgets the oldest items; those before them can be loaded again.
@@ -228,11 +230,12 @@ impl Timeline {
         })
     }
 
-    /// The message at a place of the log; the newest are looked at first.
+    /// The message at a place of the log, if it is one of the newest.
     #[must_use]
     pub fn at(&self, cursor: Cursor) -> Option<(i64, &Said)> {
         self.iter()
             .rev()
+            .take(RECENT_LEN)
             .find_map(|(index, item)| match &item.kind {
                 Kind::Said(said) if said.cursor == cursor => Some((index, &**said)),
                 _ => None,
@@ -275,6 +278,9 @@ impl Said {
 
 /// Most items kept of a room.
 pub const ITEMS_LEN_MAX: usize = 100_000;
+
+/// How many items a message of this client has come back within, usually a few.
+const RECENT_LEN: usize = 2_000;
 
 /// What an item takes beside its text, about.
 const ITEM_BYTES: usize = 240;

@@ -145,7 +145,7 @@ fn the_screen_follows_its_size() {
             && count(lines, "> draft") == 1
     });
     for row in ann.rows() {
-        let is_in_a_pane = row.contains("1>#lobby") || row.contains("1 here");
+        let is_in_a_pane = row.contains("1>#lobby") || row.trim_end().ends_with("│1 here");
         assert!(!is_in_a_pane, "no pane beside the messages: {row:?}");
     }
     ann.resize(15, 4);
@@ -325,6 +325,21 @@ fn what_was_said_is_changed_in_place() {
     let cy = open(cluster.node(1), "cy", 90, 24);
     wait_for(&cy, "ann [deleted]");
     assert_eq!(count(&cy.lines(), "typo"), 0);
+}
+
+#[test]
+fn a_burst_of_keys_is_taken_whole() {
+    let node = Node::start(&[]);
+    let mut ann = open(&node, "ann", 80, 24);
+    // What a terminal pastes that marks no pastes, or what was typed ahead.
+    let burst = format!("{}END", "word ".repeat(600));
+    ann.press(&burst);
+    wait_for(&ann, "word END");
+    ann.press(ENTER);
+    wait_for(&ann, "message to #lobby");
+    ann.wait_for("the message", |lines| {
+        lines.iter().any(|line| line.trim_end().ends_with(" END"))
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What key presses do.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
 
 use super::{Aim, Model, Now, Overlay, Wish};
 use crate::operation::Operation;
@@ -8,7 +8,7 @@ use crate::tui::action::Action;
 use crate::tui::complete::{Cycle, Words};
 use crate::tui::composer::TEXT_BYTES_MAX;
 use crate::tui::key::Chord;
-use crate::tui::room::{PendingState, Room};
+use crate::tui::room::{Pending, PendingState, Room};
 use crate::tui::scroll;
 use crate::tui::timeline::Kind;
 
@@ -38,7 +38,10 @@ impl Model {
             return;
         }
         if let Some(digit) = chord.alt_digit().filter(|digit| *digit > 0) {
-            return self.go_to_room(digit.min(self.rooms.len() - 1));
+            if digit >= self.rooms.len() {
+                return self.say(now, format!("there is no room {digit}"));
+            }
+            return self.go_to_room(digit);
         }
         match (action, chord.letter()) {
             (Some(action), _) => self.act(action, now),
@@ -89,13 +92,19 @@ impl Model {
             Action::HistoryDown if self.composer.is_in_last_line() => self.recall_on(),
             Action::HistoryDown => self.composer.move_down(),
             Action::Delete if self.composer.is_empty() => self.close(now),
-            Action::Editor => self.wish(Wish::Editor),
+            Action::Editor => {
+                self.writing_in = Some((self.room().place.clone(), self.aim.clone()));
+                self.wish(Wish::Editor);
+            }
             Action::EditLast => self.edit_last(now),
             Action::Retry => self.retry(now),
             Action::PageUp => self.page(now, true),
             Action::PageDown => self.page(now, false),
             Action::LineUp => self.scroll_up(now, 1),
             Action::LineDown => self.scroll_down(1),
+            Action::Newest if self.room().anchor.is_none() => {
+                self.composer.edit(Action::LineEnd);
+            }
             Action::Newest => self.room_mut().follow(),
             Action::FirstUnread => match self.room().marker {
                 Some(index) => self.go_to(index),
@@ -144,8 +153,9 @@ impl Model {
         if self.is_closing {
             return self.wish(Wish::Quit);
         }
-        if self.overlay.is_some() || self.aim.is_some() || !self.composer.is_empty() {
-            self.overlay = None;
+        if self.overlay.take().is_some() {
+            // What is being typed stays.
+        } else if self.aim.is_some() || !self.composer.is_empty() {
             self.cycle = None;
             let text = self.composer.text().to_owned();
             if !text.trim().is_empty() {
@@ -174,7 +184,8 @@ impl Model {
             .replace(now.instant)
             .is_some_and(|at| now.instant - at < WARNED_TIME);
         if has_failed && !is_warned {
-            let said = "some messages were not sent: Alt-r sends them again; leave again to leave";
+            let keys = self.keys_of(Action::Retry);
+            let said = format!("not all was sent: {keys} sends it again; leave again to leave");
             return self.say(now, said);
         }
         self.is_closing = true;
@@ -199,7 +210,10 @@ impl Model {
     }
 
     fn cancel(&mut self) {
-        if self.aim.is_some() {
+        if self.is_closing {
+            self.is_closing = false;
+            self.wish(Wish::Stay);
+        } else if self.aim.is_some() {
             self.drop_aim();
         } else if self.is_bare {
             self.toggle_bare();
@@ -387,14 +401,32 @@ impl Model {
     }
 
     fn retry(&mut self, now: Now) {
+        let has = |room: &Room, is_it: fn(&PendingState) -> bool| {
+            room.pending.iter().any(|pending| is_it(&pending.state))
+        };
+        let is_refused = |state: &PendingState| matches!(state, PendingState::Refused(_));
+        let is_unknown = |state: &PendingState| *state == PendingState::Unknown;
+        // What may be in the log is sent again only when that was asked for twice.
+        let may_double = !has(self.room(), is_refused)
+            && has(self.room(), is_unknown)
+            && self
+                .doubling_at
+                .replace(now.instant)
+                .is_some_and(|at| now.instant - at < WARNED_TIME);
+        if !may_double && !has(self.room(), is_refused) && has(self.room(), is_unknown) {
+            let keys = self.keys_of(Action::Retry);
+            return self.say(
+                now,
+                format!("it may be in the log already; {keys} sends it again"),
+            );
+        }
         let room = self.room_mut();
-        let (again, kept) = std::mem::take(&mut room.pending)
+        let (again, kept): (Vec<Pending>, Vec<Pending>) = std::mem::take(&mut room.pending)
             .into_iter()
             .partition(|pending| {
-                !matches!(pending.state, PendingState::Waiting | PendingState::Acked)
+                is_refused(&pending.state) || may_double && is_unknown(&pending.state)
             });
         room.pending = kept;
-        let again: Vec<_> = again;
         if again.is_empty() {
             return self.say(now, "nothing to send again here");
         }

@@ -85,6 +85,9 @@ pub const LOCAL_COMMANDS: &[LocalCommand] = &[
         about: "forget what is shown of this room; scrolling up loads it again",
         run: |model, _, _| {
             let room = model.room_mut();
+            if room.past == crate::tui::room::Past::Loading {
+                return Err("older messages are on their way; wait for them".to_owned());
+            }
             room.timeline.clear();
             room.marker = None;
             room.follow();

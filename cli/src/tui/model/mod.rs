@@ -65,6 +65,8 @@ pub enum Wish {
     Copy(String),
     /// End when everything is sent; again: at once.
     Quit,
+    /// Do not end after all.
+    Stay,
 }
 
 /// The way to the cluster.
@@ -158,6 +160,14 @@ pub struct Model {
     pub unsettled: usize,
     /// Whether the end is waited for.
     pub is_closing: bool,
+    /// The room, and the message, that the editor was opened for.
+    writing_in: Option<(Option<Place>, Option<Aim>)>,
+    /// When it was said that what is sent again may be there twice.
+    doubling_at: Option<Instant>,
+    /// Whether acks are late.
+    pub is_late: bool,
+    /// When members were asked for last.
+    members_asked_at: Option<Instant>,
     /// When it was said that leaving leaves something unsent.
     warned_at: Option<Instant>,
     /// The message that is deleted when that is asked for once more.
@@ -208,6 +218,10 @@ impl Model {
             is_bare: false,
             unsettled: 0,
             is_closing: false,
+            writing_in: None,
+            doubling_at: None,
+            is_late: false,
+            members_asked_at: None,
             warned_at: None,
             deleting: None,
             aside: String::new(),
@@ -301,8 +315,14 @@ impl Model {
             changed |= room.typing.len() != len;
         }
         self.ask_for_rooms(now);
-        while let Some(room) = self.stale_members.pop_first() {
-            self.ask(Some(MEMBERS), Operation::Members { room: Some(room) });
+        let is_fresh = self
+            .members_asked_at
+            .is_some_and(|at| now.instant.saturating_duration_since(at) < MEMBERS_INTERVAL);
+        if !is_fresh && !self.stale_members.is_empty() {
+            self.members_asked_at = Some(now.instant);
+            for room in std::mem::take(&mut self.stale_members) {
+                self.ask(Some(MEMBERS), Operation::Members { room: Some(room) });
+            }
         }
         changed
     }
@@ -310,7 +330,17 @@ impl Model {
     /// What was written elsewhere instead of what was being typed.
     pub fn on_edited(&mut self, text: &str, now: Now) {
         let text = text.trim_end_matches('\n');
-        self.composer.set(text);
+        let (place, aim) = self.writing_in.take().unwrap_or_default();
+        let is_there = place == self.room().place && aim == self.aim;
+        let index = place.as_ref().and_then(|place| self.index_of(place));
+        match index {
+            Some(index) if !is_there => {
+                self.rooms[index].draft = text.to_owned();
+                let title = self.rooms[index].title();
+                self.say(now, format!("what you wrote waits in {title}"));
+            }
+            _ => self.composer.set(text),
+        }
         if text.len() > composer::TEXT_BYTES_MAX {
             self.say(now, keys::too_long(text.len()));
         }
@@ -388,6 +418,7 @@ impl Model {
         room.leave();
         room.draft = draft;
         self.current = index;
+        self.typing_told_at = None;
         self.cycle = None;
         self.recall = None;
         if matches!(self.overlay, Some(Overlay::Select(_))) {
@@ -431,6 +462,7 @@ impl Model {
             let Some(room) = largest else { return };
             let len = room.timeline.iter().len().div_ceil(8);
             room.timeline.drop_oldest(len);
+            room.forget_old();
             room.past = if room.place.is_some() {
                 super::room::Past::More
             } else {
@@ -468,14 +500,17 @@ const MEMBERS: &str = "members";
 const OLDER: &str = "older";
 /// What ties the rooms there are to the question for them.
 const ROOMS: &str = "rooms";
+/// How often whole lists of members are asked for.
+const MEMBERS_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How long a short remark stays.
 const TOAST_TIME: Duration = Duration::from_secs(5);
 
 /// Most requests that wait for those before them.
 const OUTBOX_LEN_MAX: usize = 4_096;
 
-/// Most bytes of items, over all rooms.
-const TIMELINES_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of items, over all rooms. What became of messages takes about as much again.
+const TIMELINES_BYTES_MAX: usize = 32 << 20;
 
 /// Most mentions that are listed.
 const MENTIONS_LEN_MAX: usize = 200;

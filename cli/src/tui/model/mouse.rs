@@ -1,6 +1,6 @@
 //! What clicks and the wheel do.
 
-use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Position, Rect};
 
 use super::{Model, Now, Overlay};
@@ -24,8 +24,11 @@ impl Model {
                 } else if layout.members.contains(at) {
                     // The first row is their number.
                     let row = usize::from(at.y - layout.members.y);
+                    let is_last = row + 1 == usize::from(layout.members.height);
+                    let has_more = is_last && self.room().members.names.len() > row;
                     let name = row
                         .checked_sub(1)
+                        .filter(|_| !has_more)
                         .and_then(|index| self.room().members.names.get(index));
                     if let Some(name) = name.map(ToString::to_string) {
                         let after = if self.composer.is_empty() { ": " } else { " " };

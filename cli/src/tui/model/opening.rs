@@ -3,6 +3,8 @@
 //! Invariant: a line that was typed for a room goes to that room, or back to where one types: never to
 //! the room that happens to be shown.
 
+use chat_protocol::UserName;
+
 use super::{Model, Now};
 use crate::operation::Operation;
 use crate::report::Place;
@@ -13,6 +15,8 @@ use crate::tui::timeline::Tone;
 pub(super) struct Opening {
     /// What ties the answer to it.
     reference: String,
+    /// Whom the room is shared with, if it is one of two.
+    other: Option<UserName>,
     /// Which room it is, once that was granted. Its first event may still be on its way.
     granted: Option<Place>,
     /// Whether the user still wants to go there.
@@ -26,11 +30,16 @@ impl Model {
     pub(super) fn ask_to_show(&mut self, operation: Operation, now: Now) {
         self.number += 1;
         let reference = format!("{SHOW}{}", self.number);
+        let other = match &operation {
+            Operation::Direct { user, .. } => Some(user.clone()),
+            _ => None,
+        };
         if self.openings.len() >= OPENINGS_LEN_MAX || !self.ask(Some(&reference), operation) {
             return self.remark(now, Tone::Error, "too much is under way; wait a little");
         }
         self.openings.push(Opening {
             reference,
+            other,
             granted: None,
             is_wanted: true,
             held: vec![],
@@ -47,6 +56,12 @@ impl Model {
         }
         opening.held.push(line);
         None
+    }
+
+    /// Whether a room with this user was asked for.
+    pub(super) fn is_opening_to(&self, other: &UserName) -> bool {
+        let mut openings = self.openings.iter();
+        openings.any(|opening| opening.other.as_ref() == Some(other))
     }
 
     /// Whether a room was asked for that the user still wants to go to.

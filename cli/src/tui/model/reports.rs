@@ -7,7 +7,7 @@ use chat_protocol::lane::{Message, NoticeLevel, PresenceChange};
 use chat_protocol::{Cursor, UserName};
 
 use super::opening::SHOW;
-use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, ROOMS, Wish};
+use super::{Link, MEMBERS, MENTIONS_LEN_MAX, Model, Now, OLDER, Overlay, ROOMS, Wish};
 use crate::config::Level;
 use crate::operation::Operation;
 use crate::report::{Place, Refusal, Report};
@@ -50,6 +50,7 @@ impl Model {
                 };
                 if let Some(index) = self.index_of(&place) {
                     self.rooms[index].topic = change.topic.clone();
+                    self.rooms[index].newest = Some(cursor);
                     self.rooms[index].remark(change.at_ms, Tone::Quiet, line);
                     self.rooms[index].catch_up(cursor, now.ms);
                 }
@@ -106,7 +107,10 @@ impl Model {
                 place,
                 cursor,
                 ..
-            } => self.on_acked(reference.as_deref(), &place, cursor),
+            } => {
+                self.is_late = false;
+                self.on_acked(reference.as_deref(), &place, cursor);
+            }
             Report::NotSent {
                 reference, refusal, ..
             }
@@ -125,7 +129,7 @@ impl Model {
                 if reference.is_none() {
                     let report = Report::Rooms { reference, rooms };
                     self.remark_all(&report, now);
-                } else if matches!(&self.overlay, Some(super::Overlay::Picker(picker)) if picker.source == Source::Rooms && picker.chosen == 0)
+                } else if matches!(&self.overlay, Some(Overlay::Picker(picker)) if picker.source == Source::Rooms && picker.chosen == 0)
                 {
                     self.search_again();
                 }
@@ -149,6 +153,7 @@ impl Model {
                 self.node = node.to_string();
                 self.me = name.to_string();
                 self.link = Link::Up;
+                self.is_late = false;
                 for line in remark::of(&report) {
                     self.rooms[0].remark(now.ms, Tone::Quiet, line.clone());
                     if !first && self.current != 0 {
@@ -174,9 +179,17 @@ impl Model {
                 }
                 return;
             }
+            // Nothing is asked of anybody: the line that says where one is then is enough.
+            Report::Draining { .. } => {
+                for line in remark::of(&report) {
+                    self.rooms[0].remark(now.ms, Tone::Quiet, line);
+                }
+                return;
+            }
             Report::Backplane { available } => self.has_backplane = *available,
             // Each of them has its mark where it stands.
             Report::Overdue { .. } => {
+                self.is_late = true;
                 let text = remark::of(&report).join(" ");
                 return self.say(now, text);
             }
@@ -343,8 +356,22 @@ impl Model {
             let at_ms = items.first().map_or(at_ms, |item| item.at_ms);
             items.insert(0, remark_item(at_ms, line.to_owned()));
         }
-        room.timeline.prepend(items);
+        let mentions = items.iter().rev().enumerate().filter_map(|(at, item)| {
+            let is_mention = matches!(&item.kind, Kind::Said(said) if said.mention);
+            is_mention.then_some(room.timeline.first() - 1 - at as i64)
+        });
+        let mentions: Vec<i64> = mentions.collect();
+        let all_fit = room.timeline.prepend(items);
+        for index in mentions {
+            if self.mentions.len() < MENTIONS_LEN_MAX {
+                self.mentions.push_front((place.clone(), index));
+            }
+        }
         self.toast = None;
+        if !all_fit {
+            self.rooms[index].past = Past::Nothing;
+            self.say(now, "no more messages fit; /clear makes room");
+        }
         self.bound();
     }
 
@@ -371,8 +398,9 @@ impl Model {
                 let asked_for = self
                     .writing_to
                     .take_if(|to| Some(&*to) == place.direct.as_ref());
+                let other = place.direct.as_ref();
                 room.is_invitation =
-                    place.direct.is_some() && self.openings.is_empty() && asked_for.is_none();
+                    other.is_some_and(|other| !self.is_opening_to(other)) && asked_for.is_none();
                 self.rooms.push(room);
                 self.rooms.len() - 1
             }
@@ -482,6 +510,7 @@ impl Model {
             };
             return;
         }
+        self.writing_to = None;
         match reference {
             Some(MEMBERS | ROOMS) => return,
             Some(reference) if reference.starts_with(SHOW) => self.on_not_opened(reference),
@@ -524,11 +553,27 @@ impl Model {
                 self.go(0);
             }
         }
-        self.rooms.remove(index);
+        let closed = self.rooms.remove(index);
+        for pending in closed.pending {
+            if pending.state != PendingState::Acked {
+                // It is shown nowhere else any more.
+                let line = format!("not sent to {place}: {}", pending.text);
+                let at = if self.current > index {
+                    self.current - 1
+                } else {
+                    self.current
+                };
+                self.rooms[at].remark(pending.at_ms, Tone::Error, line);
+            }
+        }
         if self.current > index {
             self.current -= 1;
         }
-        self.mentions.retain(|(of, _)| of != place);
+        self.mentions.retain(|(of, _)| of.room != place.room);
+        if let Some(Overlay::Picker(_)) = self.overlay {
+            // What it lists may stand elsewhere now.
+            self.overlay = None;
+        }
     }
 
     fn know(&mut self, room: &str) {
@@ -560,7 +605,14 @@ impl Room {
         self.refer(cursor, &message);
         self.newest = Some(cursor);
         let item = item_of(cursor, message, own, mention);
-        self.timeline.push(item)
+        let first = self.timeline.first();
+        let index = self.timeline.push(item);
+        if self.timeline.first() != first {
+            // What was dropped can be loaded again.
+            self.past = Past::More;
+            self.forget_old();
+        }
+        index
     }
 
     /// The item of a message that is older than all others.

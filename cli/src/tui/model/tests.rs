@@ -3,9 +3,7 @@
 use chat_client::MessageId;
 use chat_protocol::lane::{Author, Message, PresenceChange};
 use chat_protocol::{Content, Cursor, Epoch, Nonce, Seq, SessionId, UserName};
-use ratatui::crossterm::event::{
-    KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
-};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 use super::*;
 use crate::report::{Context, Refusal, Report};

@@ -31,6 +31,7 @@ fn here(model: &Model) -> String {
         Link::Away { .. } | Link::Closed { .. } => theme.sign(Sign::Away),
     };
     let way = match (&model.link, model.rtt) {
+        (Link::Up, _) if model.is_late => "no answer".to_owned(),
         (Link::Up, Some(rtt)) => rtt_text(rtt),
         (Link::Up, None) => String::new(),
         _ => "away".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chat_protocol::lane::PresenceChange;
 use chat_protocol::{Content, UserName};
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::canvas::Canvas;
