@@ -119,7 +119,12 @@ impl References {
     /// Forgets all messages that stand before a place of the log, and what was said about them. They
     /// can be taken again.
     pub fn forget_before(&mut self, cursor: Cursor) {
-        self.records = self.records.split_off(&(cursor.seq, cursor.epoch));
+        while let Some(oldest) = self.records.first_entry() {
+            if *oldest.key() >= (cursor.seq, cursor.epoch) {
+                return;
+            }
+            oldest.remove();
+        }
     }
 
     /// A message as it is now; none when it did not come yet, or is no longer kept.

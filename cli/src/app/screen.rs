@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 
 use crate::args::{Args, Surroundings};
+use crate::clean;
 use crate::config::{self, Settings};
 use crate::conversation::Conversation;
 use crate::exit::{Exit, Failure};
@@ -46,7 +47,7 @@ pub(super) async fn talk(
     log: &Log,
 ) -> Exit {
     log.redirect(tui.log_sender());
-    let ending = tui
+    let (ending, unsent) = tui
         .talk(&mut conversation, &args.rooms, stop, args.ack_timeout)
         .await;
     conversation.close().await;
@@ -68,8 +69,14 @@ pub(super) async fn talk(
             (Exit::SentAway, Some(failure))
         }
     };
+    let mut stderr = io::stderr().lock();
     if let Some(failure) = failure {
-        let _ = writeln!(io::stderr().lock(), "{failure}");
+        let _ = writeln!(stderr, "{failure}");
+    }
+    // The screen that showed it is gone: nobody shall have to type it again.
+    for (room, text) in unsent {
+        let (room, text) = (clean::line(&room), clean::line(&text));
+        let _ = writeln!(stderr, "not known to be sent to {room}: {text}");
     }
     exit
 }

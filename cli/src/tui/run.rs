@@ -112,19 +112,20 @@ impl Tui {
         self.log_sender.downgrade()
     }
 
-    /// Talks until there is a reason to end. Gives the terminal back then.
+    /// Talks until there is a reason to end. Gives the terminal back then, and tells what was not
+    /// sent: where, and what; not cleaned.
     pub async fn talk(
         mut self,
         conversation: &mut Conversation,
         rooms: &[RoomName],
         stop: &Stop,
         ack_timeout: Duration,
-    ) -> Ending {
+    ) -> (Ending, Vec<(String, String)>) {
         self.model.open_rooms_of_start(rooms, now());
         let ending = self.go(conversation, stop, ack_timeout).await;
         self.painter.end();
         drop(self.given_back);
-        ending
+        (ending, self.model.unsent())
     }
 
     async fn go(

@@ -328,3 +328,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_forgotten_can_be_taken_again() {
+    let mut references = References::default();
+    let log = [
+        (1, said("one")),
+        (1, said("two")),
+        (1, edit(2, "two!")),
+        (2, said("three")),
+    ];
+    take(&mut references, 1, &log);
+    references.forget_before(at(4));
+    assert_eq!(text(&references, 1), None);
+    assert_eq!(text(&references, 2), None);
+    assert_eq!(text(&references, 4).as_deref(), Some("three"));
+    take(&mut references, 1, &log);
+    assert_eq!(text(&references, 2).as_deref(), Some("two!"));
+}

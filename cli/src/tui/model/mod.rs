@@ -19,7 +19,7 @@ use super::composer::{self, Composer};
 use super::layout::Layout;
 use super::options::Options;
 use super::picker::Picker;
-use super::room::Room;
+use super::room::{PendingState, Room};
 use super::rows::Paper;
 use super::scroll;
 use super::timeline::Tone;
@@ -29,10 +29,13 @@ use crate::report::Place;
 
 mod keys;
 mod local;
+mod messages;
 pub mod mouse;
 mod open;
 mod opening;
+mod people;
 mod reports;
+mod rooms;
 mod submit;
 
 pub use local::LOCAL_COMMANDS;
@@ -250,6 +253,21 @@ impl Model {
     /// The room that is shown.
     pub fn room_mut(&mut self) -> &mut Room {
         &mut self.rooms[self.current]
+    }
+
+    /// What was typed to be sent and is not in the log, as far as is known: where, and what.
+    #[must_use]
+    pub fn unsent(&self) -> Vec<(String, String)> {
+        let of_room = |room: &Room| {
+            let pending = room.pending.iter();
+            let unsent = pending.filter(|pending| pending.state != PendingState::Acked);
+            let title = room.title();
+            let texts: Vec<(String, String)> = unsent
+                .map(|pending| (title.clone(), pending.text.clone()))
+                .collect();
+            texts
+        };
+        self.rooms.iter().flat_map(of_room).collect()
     }
 
     /// What is to be asked of the cluster next, in order.
