@@ -195,8 +195,9 @@ impl Model {
     /// What is typed from now on is about a message, and begins with this. What was being typed is
     /// put aside until then.
     pub(super) fn aim_at(&mut self, aim: Aim, text: &str) {
-        if self.aim.is_none() {
-            self.aside = self.composer.take();
+        match self.aim {
+            None | Some(Aim::Reply(..)) => self.aside = self.composer.take(),
+            Some(Aim::Edit(_) | Aim::React(..)) => {}
         }
         self.aim = Some(aim);
         self.composer.set(text);

@@ -355,7 +355,10 @@ impl Model {
                 self.deleting = Some(cursor);
                 return self.say(now, "d again deletes it for everybody");
             }
-            'd' => self.delete(cursor),
+            'd' => {
+                self.toast = None;
+                self.delete(cursor);
+            }
             'y' => {
                 self.wish(Wish::Copy(text));
                 self.say(now, "copied, if this terminal lets programs do that");

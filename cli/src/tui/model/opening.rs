@@ -98,7 +98,16 @@ impl Model {
             return;
         };
         self.toast = None;
+        // What is half typed was begun after the room was asked for.
+        let begun = if self.aim.is_none() {
+            self.composer.take()
+        } else {
+            String::new()
+        };
         self.go(index);
+        if !begun.is_empty() {
+            self.composer.set(&begun);
+        }
         for line in opening.held {
             self.submit_here(&line, now);
         }

@@ -65,12 +65,20 @@ impl Model {
             return;
         };
         if self.current == index {
+            if self.aim.is_some() {
+                self.drop_aim();
+            }
+            // It was meant for nobody else.
+            let begun = self.composer.take();
             let previous = self.previous.clone();
             let to = previous.and_then(|place| self.index_of(&place));
             let to = to.filter(|to| *to != index);
             self.go(to.unwrap_or_else(|| index.saturating_sub(1)));
             if self.current == index {
                 self.go(0);
+            }
+            if !begun.trim().is_empty() {
+                self.room_mut().remember(&begun);
             }
         }
         let closed = self.rooms.remove(index);

@@ -67,8 +67,20 @@ impl Model {
         let Some(place) = &self.room().place else {
             return;
         };
-        let room = Some(place.room.clone());
-        let said = line.trim();
+        let room_name = place.room.clone();
+        let is_unchanged = match aim {
+            Aim::Edit(of) => self
+                .room()
+                .references
+                .message(of)
+                .is_some_and(|view| view.text().is_some_and(|text| text.as_str() == line)),
+            _ => false,
+        };
+        if is_unchanged {
+            return self.say(now, "nothing was changed");
+        }
+        let room = Some(room_name);
+        let said = line;
         let operation = match aim.clone() {
             Aim::Reply(to, _) => said.parse().map(|text| {
                 let to = Which::Exactly(to);
@@ -78,7 +90,7 @@ impl Model {
                 let of = Which::Exactly(of);
                 (Operation::Edit { room, of, text }, false)
             }),
-            Aim::React(to, _) => said.parse().map(|reaction| {
+            Aim::React(to, _) => said.trim().parse().map(|reaction| {
                 let to = Which::Exactly(to);
                 let operation = Operation::React {
                     room,

@@ -474,6 +474,41 @@ fn what_was_being_typed_comes_back_after_an_edit() {
 }
 
 #[test]
+fn what_is_half_typed_stays_with_the_user() {
+    let mut model = model();
+    press(&mut model, "/join dev\nhalf");
+    model.on_report(joined("dev", false, 0, 0), now());
+    done(&mut model, "dev");
+    assert_eq!(
+        (model.room().title().as_str(), model.composer.text()),
+        ("#dev", "half")
+    );
+    // A room that closes takes nothing with it, and gives nothing to another.
+    let left = Report::Left {
+        place: place("dev"),
+        reason: chat_protocol::lane::EndReason::Removed,
+    };
+    model.on_report(left, now());
+    assert!(model.composer.is_empty());
+    chord(&mut model, KeyCode::Up, KeyModifiers::NONE);
+    assert_eq!(model.composer.text(), "half");
+    chord(&mut model, KeyCode::Char('c'), KeyModifiers::CONTROL);
+    // A reply that becomes an edit.
+    model.on_report(message("lobby", 1, Some(1), "mine"), now());
+    press(&mut model, "my draft");
+    chord(&mut model, KeyCode::Up, KeyModifiers::ALT);
+    press(&mut model, "r");
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    assert_eq!(model.composer.text(), "my draft");
+    // An edit that changes nothing is none.
+    taken(&mut model);
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    press(&mut model, "\n");
+    assert!(model.outbox.is_empty());
+}
+
+#[test]
 fn who_goes_elsewhere_is_not_brought_back() {
     let mut model = model();
     model.on_report(joined("dev", false, 0, 0), now());

@@ -9,6 +9,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::*;
 use crate::canvas::Canvas;
+use crate::clean;
 use crate::report::{Context, Refusal, Report};
 use crate::tui::model::Overlay;
 use crate::tui::model::tests::{at, joined, message, model, now, place, press};
@@ -88,6 +89,10 @@ fn compare(put: impl Fn(&mut Model, &str), text: &str, rows_of_text: impl Fn(usi
                     .collect()
             })
             .collect();
+        for row in &cells {
+            let row: String = row.iter().map(|(cell, _)| cell.as_str()).collect();
+            assert_eq!(clean::line(&row), row, "{text:?} is shown as it is");
+        }
         cells
     };
     let (harmless, hostile) = (of("xx"), of(text));
