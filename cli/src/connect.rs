@@ -6,9 +6,11 @@ use chat_client::{
     Builder, Client, ConnectError, Events, Fingerprint, KnownNodes, Target, Trust, TrustError,
 };
 use chat_protocol::{CloseCode, ErrorCode, UserName};
+use tokio::net::lookup_host;
 
 use crate::args::ConnectArgs;
 use crate::exit::{Exit, Failure};
+use crate::shot::probe::{Answer, probe};
 use crate::trust;
 
 /// Connects as the arguments say.
@@ -48,7 +50,21 @@ pub async fn explain(
                 _ => failure(error, name),
             }
         }
+        ConnectError::Unreachable {
+            tried, cause: None, ..
+        } => {
+            let said = failure(error, name);
+            match tried.as_slice() {
+                [only] if is_closed(only).await => said.because(
+                    "nothing listens there: the machine says that the port is unreachable",
+                ),
+                _ => said,
+            }
+        }
         ConnectError::Tls { target, .. } => match target.parse() {
+            Ok(target) if args.pin.is_some() => mismatched(&target, args)
+                .await
+                .unwrap_or_else(|| failure(error, name)),
             Ok(target) => untrusted(&target, args)
                 .await
                 .unwrap_or_else(|| failure(error, name)),
@@ -56,6 +72,30 @@ pub async fn explain(
         },
         _ => failure(error, name),
     }
+}
+
+/// Whether the machine of a target says that nothing listens at its port. Takes half a second at most.
+async fn is_closed(target: &str) -> bool {
+    let Ok(mut addresses) = lookup_host(target).await else {
+        return false;
+    };
+    match addresses.next() {
+        Some(address) => probe(address, PROBE_TIME).await == Answer::Refused,
+        None => false,
+    }
+}
+
+/// What there is to say of a node whose certificate is another than the pinned one.
+async fn mismatched(target: &Target, args: &ConnectArgs) -> Option<Failure> {
+    let pin = args.pin.as_ref()?;
+    let time = args.connect_timeout.max(CONNECT_TIMEOUT_MIN);
+    let (shown, _) = trust::look(target, time).await.ok()?;
+    let shown = shown.fingerprint();
+    let what = format!("the certificate of {target} is not the pinned one");
+    let failure = Failure::new(Exit::Refused, "untrusted", what)
+        .because(format!("it has sha256:{shown}, and --pin says {pin}"));
+    let help = "ask the operator which is right; the node logs its own when it starts";
+    Some(failure.try_this(help))
 }
 
 /// What there is to say of a node whose certificate was refused: that it has changed, or how to
@@ -155,9 +195,19 @@ pub fn failure(error: &ConnectError, name: Option<&UserName>) -> Failure {
                 .try_this("tell where the node keeps them: --certs DIR")
                 .try_this("or know it by its certificate:  chat-cli trust add TARGET")
         }
+        ConnectError::Trust(TrustError::CaFile { path, reason }) => {
+            let what = format!("the authority's file {} cannot be used", path.display());
+            Failure::new(Exit::Usage, "invalid_ca", what)
+                .because(reason.to_string())
+                .try_this("--ca FILE names a PEM file with the authority's certificate")
+        }
         ConnectError::Trust(_) => Failure::new(Exit::Refused, "untrusted", what),
-        ConnectError::Tls { .. } => Failure::new(Exit::Refused, "untrusted", what)
-            .try_this("if it should be: --ca FILE for its authority, --pin SHA256 for itself"),
+        ConnectError::Tls { target, detail } => {
+            let what = format!("the certificate of {target} is not trusted");
+            Failure::new(Exit::Refused, "untrusted", what)
+                .because(detail.clone())
+                .try_this("if it should be: --ca FILE for its authority, --pin SHA256 for itself")
+        }
         ConnectError::Version { .. } => Failure::new(Exit::Version, "version", what)
             .try_this("use a client and a node of the same major version"),
         ConnectError::Unreachable { cause, tried, .. } => {
@@ -168,8 +218,11 @@ pub fn failure(error: &ConnectError, name: Option<&UserName>) -> Failure {
                 .first()
                 .and_then(|target| target.rsplit(':').next())
                 .unwrap_or("8081");
-            Failure::new(Exit::Unreachable, "unreachable", what)
-                .because(cause)
+            let failure = Failure::new(Exit::Unreachable, "unreachable", what).because(&*cause);
+            if cause.contains("cannot be resolved") {
+                return failure.try_this("is the name spelt right, and known to this machine?");
+            }
+            failure
                 .try_this(format!(
                     "is it running?  chat-node --listen 127.0.0.1:{port}"
                 ))
@@ -201,6 +254,9 @@ fn refused(what: String, code: u32, name: Option<&UserName>) -> Failure {
         _ => failure,
     }
 }
+
+/// How long a port is asked whether it is closed.
+const PROBE_TIME: Duration = Duration::from_millis(500);
 
 /// Shorter would give up on a node that is merely busy.
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(100);

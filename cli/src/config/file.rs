@@ -232,26 +232,36 @@ impl Reader<'_> {
         if self.faults.len() > faults_before {
             return;
         }
-        let changes = file.keys.iter();
-        match Keymap::with(changes.map(|(name, keys)| (name.as_str(), &*keys.value))) {
-            Ok(keymap) => file.keymap = keymap,
-            Err(error) => {
-                let of = |name: &str| {
-                    let found = table.iter().find(|(key, _)| &**key.get_ref() == name);
-                    found.map_or(0..0, |(key, _)| key.span())
-                };
-                let span = match &error {
-                    KeymapError::Action(action)
-                    | KeymapError::Key { action, .. }
-                    | KeymapError::Reserved { action, .. } => of(action),
-                    KeymapError::Twice { one, other, .. } => {
-                        let (one, other) = (of(one), of(other));
-                        if one.start > other.start { one } else { other }
-                    }
-                    KeymapError::Needed(action) => of(action),
-                };
-                self.fault(&span, error.to_string(), None);
+        let changes: Vec<(&str, &[String])> = file
+            .keys
+            .iter()
+            .map(|(name, keys)| (name.as_str(), &*keys.value))
+            .collect();
+        // Each by itself, so that all that is wrong is told; then what they are together.
+        let alone = changes.iter().map(|change| Keymap::with([*change]));
+        let mut errors: Vec<KeymapError> = alone.filter_map(Result::err).collect();
+        if errors.is_empty() {
+            match Keymap::with(changes.iter().copied()) {
+                Ok(keymap) => file.keymap = keymap,
+                Err(error) => errors.push(error),
             }
+        }
+        for error in errors {
+            let of = |name: &str| {
+                let found = table.iter().find(|(key, _)| &**key.get_ref() == name);
+                found.map_or(0..0, |(key, _)| key.span())
+            };
+            let span = match &error {
+                KeymapError::Action(action)
+                | KeymapError::Key { action, .. }
+                | KeymapError::Reserved { action, .. } => of(action),
+                KeymapError::Twice { one, other, .. } => {
+                    let (one, other) = (of(one), of(other));
+                    if one.start > other.start { one } else { other }
+                }
+                KeymapError::Needed(action) => of(action),
+            };
+            self.fault(&span, error.to_string(), None);
         }
     }
 

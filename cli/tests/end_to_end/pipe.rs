@@ -288,10 +288,10 @@ fn wrong_arguments_and_untrusted_nodes_have_their_exit_codes() {
         (&["--name", "[SERVER]"], 2, "cannot be there"),
         (&["http://host"], 2, "the only scheme is quic://"),
         (&["--pin", "xyz", &port], 2, "64 hex digits"),
-        (&["--pin", &pin, &port], 4, "not trusted"),
+        (&["--pin", &pin, &port], 4, "not the pinned one"),
         (
             &["--ca", "/nonexistent/ca.pem", &port],
-            4,
+            2,
             "/nonexistent/ca.pem",
         ),
         (&[&port], 4, "there are no development certificates at"),

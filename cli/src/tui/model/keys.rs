@@ -205,9 +205,22 @@ impl Model {
 
     /// What is typed is no longer about a message: what was being typed before is back.
     pub(super) fn drop_aim(&mut self) {
-        self.aim = None;
         let aside = std::mem::take(&mut self.aside);
-        self.composer.set(&aside);
+        match self.aim.take() {
+            // What was written as an answer is the user's still.
+            Some(Aim::Reply(..)) if !self.composer.is_empty() => {
+                if !aside.is_empty() {
+                    self.room_mut().remember(&aside);
+                }
+            }
+            _ => {
+                let text = self.composer.take();
+                if !text.trim().is_empty() {
+                    self.room_mut().remember(&text);
+                }
+                self.composer.set(&aside);
+            }
+        }
     }
 
     fn cancel(&mut self) {

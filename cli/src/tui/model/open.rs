@@ -340,7 +340,7 @@ impl Model {
         let own = said.own;
         match letter {
             'r' => {
-                if self.aim.is_some() {
+                if !matches!(self.aim, None | Some(Aim::Reply(..))) {
                     self.drop_aim();
                 }
                 // What was begun may well be the answer.

@@ -229,8 +229,52 @@ fn what_was_refused_stays_marked_and_is_sent_again_on_demand() {
     };
     model.on_report(report, now());
     assert_eq!(model.room().pending[0].state, PendingState::Unknown);
-    press(&mut model, "/discard\n");
-    assert!(model.room().pending.is_empty());
+    // Beside a refused one, that one alone is sent again; by itself it is when asked for twice.
+    press(&mut model, "two\n");
+    let reference = sent(&mut model, 3);
+    let report = Report::NotSent {
+        reference: Some(reference),
+        place: place("lobby"),
+        id: MessageId {
+            session: ME,
+            nonce: Nonce(3),
+        },
+        refusal: Refusal::local("rate_limited", "too fast"),
+    };
+    model.on_report(report, now());
+    for (pressed, again) in [(1, "two"), (2, ""), (3, "one")] {
+        taken(&mut model);
+        chord(&mut model, KeyCode::Char('r'), KeyModifiers::ALT);
+        let said: Vec<&Operation> = model.outbox.iter().map(|one| &one.operation).collect();
+        match said.as_slice() {
+            [] => assert_eq!(again, "", "{pressed}"),
+            [Operation::Send { text, .. }] => assert_eq!(text.as_str(), again, "{pressed}"),
+            other => panic!("{other:?}"),
+        }
+        let two = sent_reference(&model, "two");
+        if let Some(two) = two {
+            acked(&mut model, &two, 9, 9);
+        }
+    }
+    // A room that closes tells what was not sent to it.
+    let left = Report::Left {
+        place: place("lobby"),
+        reason: chat_protocol::lane::EndReason::Removed,
+    };
+    model.on_report(left, now());
+    let told = model.rooms[0]
+        .timeline
+        .iter()
+        .any(|(_, item)| item.text() == "not sent to #lobby: one");
+    assert!(told);
+}
+
+/// What ties answers to a message of this text that waits.
+fn sent_reference(model: &Model, text: &str) -> Option<String> {
+    let pending = model.room().pending.iter();
+    let mut waiting = pending.filter(|pending| pending.state == PendingState::Waiting);
+    let found = waiting.find(|pending| pending.text == text)?;
+    Some(found.reference.clone())
 }
 
 #[test]
@@ -501,6 +545,25 @@ fn what_is_half_typed_stays_with_the_user() {
     chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
     chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
     assert_eq!(model.composer.text(), "my draft");
+    // What was written as an answer stays, whatever is answered, and wherever one goes between.
+    chord(&mut model, KeyCode::Up, KeyModifiers::ALT);
+    press(&mut model, "r");
+    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    assert_eq!((model.composer.text(), &model.aim), ("my draft", &None));
+    chord(&mut model, KeyCode::Up, KeyModifiers::ALT);
+    press(&mut model, "r!");
+    chord(&mut model, KeyCode::Up, KeyModifiers::ALT);
+    press(&mut model, "r!");
+    assert_eq!(model.composer.text(), "my draft!!");
+    model.go_to_room(0);
+    model.go_to_room(1);
+    assert_eq!(model.composer.text(), "my draft!!");
+    // What is written for an edit that is left can be had again.
+    chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
+    press(&mut model, " more");
+    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    assert_eq!(model.composer.text(), "my draft!!");
+    assert_eq!(model.room().sent.back().unwrap(), "mine more");
     // An edit that changes nothing is none.
     taken(&mut model);
     chord(&mut model, KeyCode::Char('e'), KeyModifiers::ALT);
