@@ -46,21 +46,11 @@ pub async fn explain(
             let nobody = Trust::Pin(Fingerprint([0; 32]));
             let looked = builder(targets, args, name).trust(nobody).connect().await;
             match looked {
-                Err(gone @ ConnectError::Unreachable { .. }) => failure(&gone, name),
+                Err(gone @ ConnectError::Unreachable { .. }) => unreachable(&gone, name).await,
                 _ => failure(error, name),
             }
         }
-        ConnectError::Unreachable {
-            tried, cause: None, ..
-        } => {
-            let said = failure(error, name);
-            match tried.as_slice() {
-                [only] if is_closed(only).await => said.because(
-                    "nothing listens there: the machine says that the port is unreachable",
-                ),
-                _ => said,
-            }
-        }
+        ConnectError::Unreachable { .. } => unreachable(error, name).await,
         ConnectError::Tls { target, .. } => match target.parse() {
             Ok(target) if args.pin.is_some() => mismatched(&target, args)
                 .await
@@ -71,6 +61,23 @@ pub async fn explain(
             Err(_) => failure(error, name),
         },
         _ => failure(error, name),
+    }
+}
+
+/// What there is to say when nobody answered: perhaps the machine says that nobody is there.
+async fn unreachable(error: &ConnectError, name: Option<&UserName>) -> Failure {
+    let said = failure(error, name);
+    let ConnectError::Unreachable {
+        tried, cause: None, ..
+    } = error
+    else {
+        return said;
+    };
+    match tried.as_slice() {
+        [only] if is_closed(only).await => {
+            said.because("nothing listens there: the machine says that the port is unreachable")
+        }
+        _ => said,
     }
 }
 

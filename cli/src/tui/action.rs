@@ -233,7 +233,7 @@ impl Keymap {
                 keymap.actions.insert(chord, binding.action);
             }
         }
-        for needed in [Action::Interrupt, Action::Send] {
+        for needed in [Action::Interrupt, Action::Send, Action::Cancel] {
             if !keymap.actions.values().any(|action| *action == needed) {
                 return Err(KeymapError::Needed(name_of(needed)));
             }
