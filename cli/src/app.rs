@@ -32,7 +32,7 @@ use crate::terminal::Terminal;
 use crate::text::{Clock, TextSurface};
 use crate::trust;
 
-mod ending;
+pub(crate) mod ending;
 mod screen;
 
 /// Runs the program. Everything it has to say was said when it returns.
@@ -130,7 +130,7 @@ async fn start(
                 ] {
                     output.print(surface.render(&report, None)).await;
                 }
-                output.finish().await;
+                let _ = output.finish().await;
             }
             return Err(failure);
         }

@@ -4,6 +4,7 @@
 //! node notices: that is the whole of the backpressure.
 
 use std::io::{self, Write};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -87,6 +88,7 @@ impl Sink for StandardSink {
 pub struct Output {
     lines: mpsc::Sender<Line>,
     broken: CancellationToken,
+    failed: Arc<OnceLock<String>>,
     done: CancellationToken,
 }
 
@@ -99,16 +101,19 @@ impl Output {
         let (lines, queue) = mpsc::channel(QUEUE_LEN_MAX);
         let broken = CancellationToken::new();
         let done = CancellationToken::new();
+        let failed = Arc::new(OnceLock::new());
+        let of_thread = Arc::clone(&failed);
         let ended = (broken.clone(), done.clone());
         thread::Builder::new()
             .name("output".to_owned())
             .spawn(move || {
-                write_all(sink, queue, &ended.0);
+                write_all(sink, queue, &ended.0, &of_thread);
                 ended.1.cancel();
             })?;
         Ok(Self {
             lines,
             broken,
+            failed,
             done,
         })
     }
@@ -137,16 +142,29 @@ impl Output {
     }
 
     /// Writes what is queued, and ends; gives up after a second on a reader that does not read.
-    pub async fn finish(self) {
+    ///
+    /// Gives why not everything was written, when it is not that the reader has gone.
+    pub async fn finish(self) -> Option<String> {
         drop(self.lines);
         let _ = tokio::time::timeout(FINISH_TIMEOUT, self.done.cancelled()).await;
+        self.failed.get().cloned()
     }
 }
 
-fn write_all(mut sink: impl Sink, mut queue: mpsc::Receiver<Line>, broken: &CancellationToken) {
+fn write_all(
+    mut sink: impl Sink,
+    mut queue: mpsc::Receiver<Line>,
+    broken: &CancellationToken,
+    failed: &OnceLock<String>,
+) {
     let mut batch = Vec::with_capacity(BATCH_LEN_MAX);
     while queue.blocking_recv_many(&mut batch, BATCH_LEN_MAX) > 0 {
-        if !broken.is_cancelled() && sink.write(&batch).is_err() {
+        if !broken.is_cancelled()
+            && let Err(error) = sink.write(&batch)
+        {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let _ = failed.set(error.to_string());
+            }
             broken.cancel();
         }
         batch.clear();

@@ -1,12 +1,13 @@
 //! The end of the program: what is waited for, in which order, and with which exit code.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{App, Ending};
 use crate::args::Args;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::report::{Refusal, Report};
 
 impl App {
@@ -35,8 +36,10 @@ impl App {
             reason,
         };
         self.output.print(self.surface.render(&bye, None)).await;
-        self.output.finish().await;
-        exit
+        match self.output.finish().await {
+            Some(cause) if exit == Exit::Done => unwritten(cause),
+            _ => exit,
+        }
     }
 
     /// Waits until every message is acked and was shown, and then as long as the arguments say.
@@ -91,6 +94,14 @@ impl App {
             }
         }
     }
+}
+
+/// Says that not everything was written, such as on a full disk.
+pub(crate) fn unwritten(cause: String) -> Exit {
+    let what = "standard output cannot be written";
+    let failure = Failure::new(Exit::Failed, "output", what).because(cause);
+    let _ = writeln!(io::stderr().lock(), "{failure}");
+    failure.exit
 }
 
 /// What the end waits for.

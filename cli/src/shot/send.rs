@@ -54,10 +54,11 @@ pub async fn run(
     around: Around<'_>,
     tasks: &TaskTracker,
 ) -> Result<Exit, Failure> {
+    // First, while a signal still ends the program by itself: nothing else waits for the text.
+    let text = text(args.text.as_deref(), io::stdin().lock())?;
     let ready = args
         .shot
         .ready(slice::from_ref(&args.target), &[], around, tasks)?;
-    let text = text(args.text.as_deref(), io::stdin().lock())?;
     ready
         .with_session(|client, events| async move {
             match timeout(args.timeout, deliver(args, &client, events, text)).await {

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 
 use super::{Around, Ready, ShotArgs, system};
+use crate::app::ending::unwritten;
 use crate::args::ColorWhen;
 use crate::connect;
 use crate::conversation::Conversation;
@@ -103,7 +104,11 @@ pub async fn run(
         reason,
     };
     tail.output.print(tail.surface.render(&bye, None)).await;
-    tail.output.finish().await;
+    if let Some(cause) = tail.output.finish().await
+        && exit == Exit::Done
+    {
+        return Ok(unwritten(cause));
+    }
     Ok(exit)
 }
 

@@ -20,6 +20,9 @@ impl Model {
         }
         let chord = Chord::of(event);
         let action = self.options.keymap.action(chord);
+        if action != Some(Action::Interrupt) {
+            self.interrupted_at = None;
+        }
         // These work everywhere, so that nobody is ever locked in.
         match action {
             Some(Action::Suspend) => return self.wish(Wish::Suspend),
@@ -67,7 +70,8 @@ impl Model {
                     .extend(text.chars().filter(|letter| !letter.is_control()));
                 return self.search_again();
             }
-            Some(_) => return,
+            Some(Overlay::Help(_) | Overlay::Select(_)) => self.overlay = None,
+            Some(Overlay::Paste(_)) => return self.say(now, "one paste at a time"),
             None => {}
         }
         if text.contains('\n') {

@@ -88,12 +88,14 @@ pub const LOCAL_COMMANDS: &[LocalCommand] = &[
             if room.past == crate::tui::room::Past::Loading {
                 return Err("older messages are on their way; wait for them".to_owned());
             }
+            let place = room.place.clone();
             room.timeline.clear();
             room.marker = None;
             room.follow();
             if room.place.is_some() {
                 room.past = crate::tui::room::Past::More;
             }
+            model.forget_mentions(place.as_ref());
             Ok(())
         },
     },

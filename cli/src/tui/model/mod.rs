@@ -352,6 +352,15 @@ impl Model {
         let is_there = place == self.room().place && aim == self.aim;
         let index = place.as_ref().and_then(|place| self.index_of(place));
         match index {
+            // As a message it would stand there twice.
+            Some(index) if !is_there && matches!(aim, Some(Aim::Edit(_))) => {
+                self.rooms[index].remember(text);
+                let title = self.rooms[index].title();
+                self.say(
+                    now,
+                    format!("what you wrote is among what was sent in {title}"),
+                );
+            }
             Some(index) if !is_there => {
                 self.rooms[index].draft = text.to_owned();
                 let title = self.rooms[index].title();
@@ -368,6 +377,12 @@ impl Model {
     pub fn on_log(&mut self, line: &str, now: Now) {
         self.rooms[0].remark(now.ms, Tone::Quiet, line);
         self.bound();
+    }
+
+    /// Forgets which messages of a room name the user; they are not among its items any more.
+    fn forget_mentions(&mut self, place: Option<&Place>) {
+        self.mentions
+            .retain(|(of, _)| place.is_none_or(|place| of.room != place.room));
     }
 
     /// Says something short for a while.

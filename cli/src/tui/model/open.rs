@@ -263,6 +263,11 @@ impl Model {
                 let lines = text.lines().filter(|line| !line.trim().is_empty());
                 let free = PENDING_LEN_MAX - self.room().pending.len().min(PENDING_LEN_MAX);
                 let len = lines.clone().count();
+                if self.room().is_abandoned || self.room().place.is_none() {
+                    self.say(now, "nobody reads this room");
+                    self.overlay = Some(Overlay::Paste(text));
+                    return;
+                }
                 if let Some(bytes) = lines
                     .clone()
                     .map(str::len)
