@@ -55,6 +55,15 @@ pub async fn explain(
             Ok(target) if args.pin.is_some() => mismatched(&target, args)
                 .await
                 .unwrap_or_else(|| failure(error, name)),
+            Ok(target) if args.ca.is_some() => {
+                let what = format!("the certificate of {target} is not of the authority of --ca");
+                let said = failure(error, name);
+                Failure {
+                    what,
+                    help: vec!["give the authority that signed it, or --pin SHA256".to_owned()],
+                    ..said
+                }
+            }
             Ok(target) => untrusted(&target, args)
                 .await
                 .unwrap_or_else(|| failure(error, name)),

@@ -50,7 +50,6 @@ pub(super) async fn talk(
     let (ending, unsent) = tui
         .talk(&mut conversation, &args.rooms, stop, args.ack_timeout)
         .await;
-    conversation.close().await;
     let (exit, failure) = match ending {
         Ending::Quit => (Exit::Done, None),
         Ending::TerminalGone => (Exit::Failed, None),
@@ -69,14 +68,18 @@ pub(super) async fn talk(
             (Exit::SentAway, Some(failure))
         }
     };
-    let mut stderr = io::stderr().lock();
+    // Before the goodbye, which takes a while when nobody answers.
     if let Some(failure) = failure {
-        let _ = writeln!(stderr, "{failure}");
+        let _ = writeln!(io::stderr().lock(), "{failure}");
     }
     // The screen that showed it is gone: nobody shall have to type it again.
     for (room, text) in unsent {
         let (room, text) = (clean::line(&room), clean::line(&text));
-        let _ = writeln!(stderr, "not known to be sent to {room}: {text}");
+        let _ = writeln!(
+            io::stderr().lock(),
+            "not known to be sent to {room}: {text}"
+        );
     }
+    conversation.close().await;
     exit
 }

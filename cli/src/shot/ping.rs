@@ -74,20 +74,21 @@ pub async fn run(
     let mut answers: Vec<Option<Duration>> = vec![];
     let measured = tokio::select! {
         measured = measure(args, &client, &mut answers) => measured,
-        () = ready.stop.asked() => Ok(Exit::Done),
+        // What was measured until then is told all the same.
+        () = ready.stop.asked() => Ok(ready.stop.exit()),
     };
     let stats = client.connection_stats();
     drop(events);
     client.close().await;
-    measured?;
+    let exit = measured?;
     let summary = summary(session.node.as_str(), &session.target, &answers, stats);
     if args.shot.json {
         print(&tagged("ping_summary", &summary))?;
     } else {
         print(&text(&summary))?;
     }
-    if summary.answered > 0 || summary.sent == 0 {
-        return Ok(Exit::Done);
+    if exit != Exit::Done || summary.answered > 0 || summary.sent == 0 {
+        return Ok(exit);
     }
     let what = format!("{} did not answer", summary.target);
     Err(Failure::new(Exit::Unreachable, "unreachable", what))

@@ -8,7 +8,7 @@ use chat_client::{MessageId, References};
 use chat_protocol::lane::{Message, PresenceChange};
 use chat_protocol::{Cursor, Text, Topic, UserName};
 
-use super::timeline::{ITEMS_LEN_MAX, Item, Kind, Said, Timeline, Tone};
+use super::timeline::{ITEMS_LEN_MAX, Item, Said, Timeline, Tone};
 use crate::operation::{Operation, Style};
 use crate::report::Place;
 
@@ -245,10 +245,7 @@ impl Room {
 
     /// Adds a remark as the newest item.
     pub fn remark(&mut self, at_ms: u64, tone: Tone, text: impl Into<String>) {
-        self.timeline.push(Item {
-            at_ms,
-            kind: Kind::Remark(tone, text.into()),
-        });
+        self.timeline.push(Item::remark(at_ms, None, tone, text));
     }
 
     /// A message of this client, by what ties answers to it.

@@ -25,6 +25,8 @@ pub struct Timeline {
 pub struct Item {
     /// When: milliseconds since 1970.
     pub at_ms: u64,
+    /// Its place in the log, if it has one.
+    pub cursor: Option<Cursor>,
     /// What.
     pub kind: Kind,
 }
@@ -190,6 +192,7 @@ impl Timeline {
         if !crowd.is_empty() {
             self.push(Item {
                 at_ms,
+                cursor: None,
                 kind: Kind::Crowd(Box::new(crowd)),
             });
         }
@@ -225,10 +228,7 @@ impl Timeline {
     /// The oldest place of the log that is among the items.
     #[must_use]
     pub fn oldest_cursor(&self) -> Option<Cursor> {
-        self.items.iter().find_map(|item| match &item.kind {
-            Kind::Said(said) => Some(said.cursor),
-            _ => None,
-        })
+        self.items.iter().find_map(|item| item.cursor)
     }
 
     /// The message at a place of the log, if it is one of the newest.
@@ -250,7 +250,18 @@ impl Item {
     pub fn said(at_ms: u64, said: Said) -> Self {
         Self {
             at_ms,
+            cursor: Some(said.cursor),
             kind: Kind::Said(Box::new(said)),
+        }
+    }
+
+    /// Something the server or this program says; with its place in the log, if it has one.
+    #[must_use]
+    pub fn remark(at_ms: u64, cursor: Option<Cursor>, tone: Tone, text: impl Into<String>) -> Self {
+        Self {
+            at_ms,
+            cursor,
+            kind: Kind::Remark(tone, text.into()),
         }
     }
 
@@ -298,10 +309,7 @@ mod tests {
     }
 
     fn remark(text: &str) -> Item {
-        Item {
-            at_ms: 0,
-            kind: Kind::Remark(Tone::Quiet, text.to_owned()),
-        }
+        Item::remark(0, None, Tone::Quiet, text)
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Model {
         }
     }
 
-    fn type_letter(&mut self, letter: char, now: Now) {
+    pub(super) fn type_letter(&mut self, letter: char, now: Now) {
         self.cycle = None;
         self.composer.insert(letter);
         self.tell_typing(now);
@@ -380,6 +380,7 @@ impl Model {
         match self.message_before(from) {
             Some(index) => {
                 self.deleting = None;
+                self.is_clicked = false;
                 self.overlay = Some(Overlay::Select(index));
                 self.show_entry(index);
             }
@@ -419,6 +420,9 @@ impl Model {
     }
 
     fn retry(&mut self, now: Now) {
+        if self.room().is_abandoned {
+            return self.say(now, "nobody reads this room any more");
+        }
         let has = |room: &Room, is_it: fn(&PendingState) -> bool| {
             room.pending.iter().any(|pending| is_it(&pending.state))
         };

@@ -112,14 +112,14 @@ impl Model {
                 } => {
                     items.extend(room.older_item(cursor, message, own, false));
                 }
-                Report::TopicChanged { change, .. } => {
+                Report::TopicChanged { cursor, change, .. } => {
                     at_ms = change.at_ms;
                     let (name, topic) = (&change.author.name, change.topic.as_str());
                     let line = match topic {
                         "" => format!("{name} removed the topic"),
                         topic => format!("{name} set the topic: {topic}"),
                     };
-                    items.push(remark_item(at_ms, line));
+                    items.push(Item::remark(at_ms, Some(cursor), Tone::Quiet, line));
                 }
                 other => {
                     let lines = remark::of(&other).into_iter();
@@ -144,7 +144,11 @@ impl Model {
         let mentions: Vec<i64> = mentions.collect();
         let all_fit = room.timeline.prepend(items);
         for index in mentions {
-            if self.mentions.len() < MENTIONS_LEN_MAX {
+            let is_listed = self
+                .mentions
+                .iter()
+                .any(|known| *known == (place.clone(), index));
+            if self.mentions.len() < MENTIONS_LEN_MAX && !is_listed {
                 self.mentions.push_front((place.clone(), index));
             }
         }
@@ -217,8 +221,5 @@ fn item_of(cursor: Cursor, message: Message, own: bool, mention: bool) -> Item {
 }
 
 fn remark_item(at_ms: u64, line: String) -> Item {
-    Item {
-        at_ms,
-        kind: Kind::Remark(Tone::Quiet, line),
-    }
+    Item::remark(at_ms, None, Tone::Quiet, line)
 }

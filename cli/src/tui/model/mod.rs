@@ -173,6 +173,10 @@ pub struct Model {
     members_asked_at: Option<Instant>,
     /// When it was said that leaving leaves something unsent.
     warned_at: Option<Instant>,
+    /// Whether the chosen message was clicked at.
+    pub is_clicked: bool,
+    /// When a room that was asked for did not open.
+    refused_at: Option<Instant>,
     /// The message that is deleted when that is asked for once more.
     deleting: Option<Cursor>,
     /// What was being typed before that.
@@ -226,6 +230,8 @@ impl Model {
             is_late: false,
             members_asked_at: None,
             warned_at: None,
+            is_clicked: false,
+            refused_at: None,
             deleting: None,
             aside: String::new(),
             cycle: None,
@@ -267,7 +273,9 @@ impl Model {
                 .collect();
             texts
         };
-        self.rooms.iter().flat_map(of_room).collect()
+        let held = self.openings.iter().flat_map(Opening::held);
+        let held = held.map(|line| ("a room that did not open".to_owned(), line.clone()));
+        self.rooms.iter().flat_map(of_room).chain(held).collect()
     }
 
     /// What is to be asked of the cluster next, in order.

@@ -53,6 +53,8 @@ impl Model {
         let index = index.filter(|index| self.message_before(index + 1) == Some(*index));
         if let Some(index) = index {
             self.overlay = Some(Overlay::Select(index));
+            self.deleting = None;
+            self.is_clicked = true;
         }
     }
 

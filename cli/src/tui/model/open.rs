@@ -152,6 +152,11 @@ impl Model {
             let room_index = self.index_of(place)?;
             let room = &self.rooms[room_index];
             let item = room.timeline.get(*index)?;
+            // What stood there may have been dropped, and something else been loaded.
+            let is_mention = matches!(&item.kind, Kind::Said(said) if said.mention);
+            if !is_mention {
+                return None;
+            }
             picker::contains(text_now(room, item), &query).then(|| Match {
                 label: format!("{place} {}", label(room, item)),
                 target: Target::Entry(room_index, *index),
@@ -302,6 +307,11 @@ impl Model {
     }
 
     fn on_select_key(&mut self, chord: Chord, action: Option<Action>, index: i64, now: Now) {
+        if let (true, Some(letter)) = (std::mem::take(&mut self.is_clicked), chord.letter()) {
+            // A click to get here is not meant as a choice: whoever types then types.
+            self.overlay = None;
+            return self.type_letter(letter, now);
+        }
         let to = match (action, chord.letter()) {
             (Some(Action::HistoryUp | Action::Select | Action::LineUp), _) | (_, Some('k')) => {
                 self.message_before(index)

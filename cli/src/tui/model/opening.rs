@@ -25,6 +25,13 @@ pub(super) struct Opening {
     held: Vec<String>,
 }
 
+impl Opening {
+    /// What was typed for it.
+    pub(super) fn held(&self) -> &[String] {
+        &self.held
+    }
+}
+
 impl Model {
     /// Asks for a room that is to be shown. What is typed meanwhile is meant for it.
     pub(super) fn ask_to_show(&mut self, operation: Operation, now: Now) {
@@ -114,11 +121,14 @@ impl Model {
     }
 
     /// Something asked for was refused: what was typed for the room goes back to where one types.
-    pub(super) fn on_not_opened(&mut self, reference: &str) {
+    pub(super) fn on_not_opened(&mut self, reference: &str, now: Now) {
         let is_it = |opening: &Opening| opening.reference == reference;
         if let Some(at) = self.openings.iter().position(is_it) {
             let opening = self.openings.remove(at);
             self.toast = None;
+            if opening.is_wanted {
+                self.refused_at = Some(now.instant);
+            }
             self.give_back(opening.held);
         }
     }

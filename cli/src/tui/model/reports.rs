@@ -11,7 +11,7 @@ use crate::report::{Place, Refusal, Report};
 use crate::text::remark;
 use crate::tui::picker::Source;
 use crate::tui::room::{Past, Pending, PendingState};
-use crate::tui::timeline::Tone;
+use crate::tui::timeline::{Item, Tone};
 
 impl Model {
     /// Something happened, or came of what was asked.
@@ -48,7 +48,8 @@ impl Model {
                 if let Some(index) = self.index_of(&place) {
                     self.rooms[index].topic = change.topic.clone();
                     self.rooms[index].newest = Some(cursor);
-                    self.rooms[index].remark(change.at_ms, Tone::Quiet, line);
+                    let item = Item::remark(change.at_ms, Some(cursor), Tone::Quiet, line);
+                    self.rooms[index].timeline.push(item);
                     self.rooms[index].catch_up(cursor, now.ms);
                 }
             }
@@ -255,7 +256,9 @@ impl Model {
         self.writing_to = None;
         match reference {
             Some(MEMBERS | ROOMS) => return,
-            Some(reference) if reference.starts_with(SHOW) => self.on_not_opened(reference),
+            Some(reference) if reference.starts_with(SHOW) => {
+                self.on_not_opened(reference, now);
+            }
             Some(OLDER) => {
                 for room in &mut self.rooms {
                     if room.past == Past::Loading {

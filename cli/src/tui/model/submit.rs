@@ -1,5 +1,7 @@
 //! What becomes of a line that was typed.
 
+use std::time::Duration;
+
 use chat_protocol::{Cursor, Text, UserName};
 
 use super::{Aim, Model, Now, Overlay};
@@ -41,6 +43,19 @@ impl Model {
             }
             return;
         }
+        let is_surprised = self
+            .refused_at
+            .take()
+            .is_some_and(|at| now.instant.saturating_duration_since(at) < REFUSED_TIME);
+        if is_surprised && !is_command {
+            // It was typed for the room that was refused this very moment.
+            let title = self.room().title();
+            self.say(
+                now,
+                format!("the room did not open; Enter again sends this to {title}"),
+            );
+            return self.composer.set(line);
+        }
         self.submit_here(line, now);
     }
 
@@ -53,7 +68,9 @@ impl Model {
             Ok(None) => {}
             Ok(Some(operation)) => self.perform(operation, now),
             Err(error) => {
-                self.remark(now, Tone::Error, error.to_string());
+                let not_sent = matches!(error, CommandError::Text(_));
+                let what = if not_sent { "not sent: " } else { "" };
+                self.remark(now, Tone::Error, format!("{what}{error}"));
                 if matches!(error, CommandError::Text(_)) && self.composer.is_empty() {
                     // It is right there to be shortened.
                     self.composer.set(line);
@@ -329,6 +346,9 @@ fn is_for_no_room(line: &str) -> bool {
 fn text_of(text: &Text) -> &str {
     text.as_str()
 }
+
+/// Within this time after a refusal nobody has seen it.
+const REFUSED_TIME: Duration = Duration::from_millis(1_500);
 
 /// What references of messages begin with.
 const MESSAGE: &str = "m";

@@ -304,6 +304,10 @@ fn what_is_typed_for_a_room_that_opens_never_goes_to_another() {
     model.on_report(refused, now());
     assert_eq!(model.composer.text(), "for nobody");
     assert_eq!(model.room().pending.len(), 1);
+    // Nor is it sent elsewhere by a key that was pressed at the same moment.
+    press(&mut model, "\n");
+    assert_eq!(model.composer.text(), "for nobody");
+    assert_eq!(model.room().pending.len(), 1);
     chord(&mut model, KeyCode::Char('c'), KeyModifiers::CONTROL);
     taken(&mut model);
     // Two at once: each gets its own, also while the one that is shown is left.
@@ -725,6 +729,31 @@ fn what_was_cleared_can_be_loaded_again() {
         panic!("no history");
     };
     assert_eq!(*before, Some(at(6)));
+    // A topic has its place, too: what is loaded comes before it.
+    let mut model = self::model();
+    let change = chat_protocol::lane::TopicChanged {
+        author: Author {
+            session: OTHER,
+            account: None,
+            name: name("bo"),
+        },
+        nonce: Nonce(1),
+        at_ms: now().ms,
+        topic: "tea".parse().unwrap(),
+    };
+    let report = Report::TopicChanged {
+        place: place("lobby"),
+        cursor: at(3),
+        change,
+        own: false,
+        history: false,
+    };
+    model.on_report(report, now());
+    chord(&mut model, KeyCode::PageUp, KeyModifiers::NONE);
+    let Operation::History { before, .. } = &model.outbox.back().unwrap().operation else {
+        panic!("no history");
+    };
+    assert_eq!(*before, Some(at(3)));
 }
 
 #[test]
@@ -797,7 +826,10 @@ fn the_mouse_scrolls_goes_and_chooses() {
     model.on_mouse(mouse(left, 40, 17), now());
     let newest = model.room().timeline.end() - 1;
     assert!(matches!(model.overlay, Some(Overlay::Select(index)) if index == newest));
-    chord(&mut model, KeyCode::Esc, KeyModifiers::NONE);
+    // Whoever clicked to get here and types, types.
+    press(&mut model, "add");
+    assert!(model.overlay.is_none());
+    assert_eq!(model.composer.text(), "add");
     model.on_mouse(mouse(MouseEventKind::ScrollUp, 40, 10), now());
     assert!(model.room().anchor.is_some());
     // The lowest row says how much is below.

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{put, seconds_left};
+use crate::tui::action::Action;
 use crate::tui::cells;
 use crate::tui::model::{Aim, Link, Model, Now, Overlay};
 use crate::tui::theme::{Role, Sign};
@@ -56,7 +57,11 @@ fn notes(model: &Model, now: Now) -> Vec<(Role, String)> {
             notes.push((Role::Bold, text));
         }
         Some(Aim::Edit(_)) => {
-            notes.push((Role::Bold, "editing your message; Esc leaves it".to_owned()));
+            let cancel = model.keys_of(Action::Cancel);
+            notes.push((
+                Role::Bold,
+                format!("editing your message; {cancel} leaves it"),
+            ));
         }
         Some(Aim::React(_, quoted)) => {
             notes.push((Role::Bold, format!("reaction to {}", cells::line(quoted))));
@@ -64,8 +69,13 @@ fn notes(model: &Model, now: Now) -> Vec<(Role, String)> {
         None => {}
     }
     if let Some(Overlay::Select(_)) = model.overlay {
-        let keys = "r reply  e edit  d delete  + react  y copy  Up Down choose  Esc leave";
-        notes.push((Role::Bold, keys.to_owned()));
+        let (cancel, send) = (model.keys_of(Action::Cancel), model.keys_of(Action::Send));
+        let keys = if model.is_clicked {
+            format!("{send} replies  Up Down choose  {cancel} leaves")
+        } else {
+            format!("r reply  e edit  d delete  + react  y copy  Up Down choose  {cancel} leave")
+        };
+        notes.push((Role::Bold, keys));
     }
     if let Some(toast) = &model.toast {
         notes.push((Role::Plain, cells::line(&toast.text)));

@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::{chosen, clear, put};
 use crate::command::COMMANDS;
-use crate::tui::action::{BINDINGS, Group};
+use crate::tui::action::{Action, BINDINGS, Group};
 use crate::tui::cells;
 use crate::tui::model::{LOCAL_COMMANDS, Model, Overlay};
 use crate::tui::picker::Picker;
@@ -20,7 +20,7 @@ pub(super) fn draw(buffer: &mut Buffer, model: &Model, area: Rect) -> Option<(u1
     match &model.overlay {
         Some(Overlay::Help(from)) => help(buffer, model, area, *from),
         Some(Overlay::Picker(picker)) => return list(buffer, picker, area, theme),
-        Some(Overlay::Paste(text)) => paste(buffer, text, area, theme),
+        Some(Overlay::Paste(text)) => paste(buffer, model, text, area),
         Some(Overlay::Select(_)) => {}
         None => completions(buffer, model, area, theme),
     }
@@ -92,7 +92,8 @@ fn list(buffer: &mut Buffer, picker: &Picker, area: Rect, theme: Theme) -> Optio
     Some(((inside.x + column).min(last), inside.y))
 }
 
-fn paste(buffer: &mut Buffer, text: &str, area: Rect, theme: Theme) {
+fn paste(buffer: &mut Buffer, model: &Model, text: &str, area: Rect) {
+    let theme = model.options.theme;
     let lines: Vec<String> = text.lines().map(cells::line).collect();
     let dim = theme.style(Role::Dim);
     let shown = lines.iter().take(PASTE_ROWS_SHOWN);
@@ -114,7 +115,8 @@ fn paste(buffer: &mut Buffer, text: &str, area: Rect, theme: Theme) {
     if fits {
         rows.push(Line::raw("e      edit first"));
     }
-    rows.push(Line::raw("Esc    do not send"));
+    let cancel = model.keys_of(Action::Cancel);
+    rows.push(Line::raw(format!("{cancel:<6} do not send")));
     let title = format!("Send {} pasted lines?", lines.len());
     let columns = usize::from(area.width).min(LIST_COLUMNS_MAX);
     let inside = box_of(buffer, area, (columns, rows.len()), &title, theme);
@@ -157,8 +159,11 @@ fn help(buffer: &mut Buffer, model: &Model, area: Rect, from: usize) {
     let columns = usize::from(area.width).min(HELP_COLUMNS_MAX);
     let rows = help_rows(model, columns.saturating_sub(2));
     let height = usize::from(area.height.saturating_sub(2));
-    let title = "Help: Up and Down scroll, Esc closes";
-    let inside = box_of(buffer, area, (columns, height), title, theme);
+    let title = format!(
+        "Help: Up and Down scroll, {} closes",
+        model.keys_of(Action::Cancel)
+    );
+    let inside = box_of(buffer, area, (columns, height), &title, theme);
     let from = from.min(rows.len().saturating_sub(inside.height.into()));
     for (index, row) in rows.iter().skip(from).enumerate() {
         put(buffer, inside, index, row);
