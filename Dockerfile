@@ -10,7 +10,7 @@ COPY client/Cargo.toml client/
 COPY node/Cargo.toml node/
 COPY cli/Cargo.toml cli/
 COPY xtask/Cargo.toml xtask/
-RUN for member in protocol client node; do mkdir $member/src && touch $member/src/lib.rs; done \
+RUN for member in protocol client node cli; do mkdir $member/src && touch $member/src/lib.rs; done \
     && for member in node cli xtask; do mkdir -p $member/src && echo 'fn main() {}' > $member/src/main.rs; done \
     && cargo build --release --locked --package chat-node
 
