@@ -4,6 +4,7 @@ pub mod app;
 pub mod args;
 pub mod bot;
 pub mod canvas;
+pub mod cells;
 pub mod clean;
 pub mod command;
 pub mod config;

@@ -101,11 +101,7 @@ impl TextSurface {
                 ..
             } => {
                 let mut lines = self.before_entry(place, change.at_ms, *history);
-                let name = clean::line(change.author.name.as_str());
-                let what = match change.topic.as_str() {
-                    "" => format!("{name} removed the topic"),
-                    topic => format!("{name} set the topic: {}", clean::line(topic)),
-                };
+                let what = clean::line(&remark::topic(change));
                 let head = format!(
                     "{} {} --",
                     self.time(change.at_ms),

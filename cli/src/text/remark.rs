@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chat_protocol::UserName;
-use chat_protocol::lane::{EndReason, GapReason};
+use chat_protocol::lane::{EndReason, GapReason, TopicChanged};
 
 use crate::report::Report;
 
@@ -148,6 +148,15 @@ pub(crate) fn of(report: &Report) -> Vec<String> {
         _ => return vec![],
     };
     vec![line]
+}
+
+/// What is said of a topic that was set; not cleaned.
+pub(crate) fn topic(change: &TopicChanged) -> String {
+    let name = &change.author.name;
+    match change.topic.as_str() {
+        "" => format!("{name} removed the topic"),
+        topic => format!("{name} set the topic: {topic}"),
+    }
 }
 
 /// What to say at the end of older messages: how they go on.

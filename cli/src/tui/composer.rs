@@ -10,7 +10,7 @@ use rustyline::{At, Movement, Word};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::action::Action;
-use super::cells;
+use crate::cells;
 use crate::wrap;
 
 /// A text, where the cursor is in it, and what can be undone.

@@ -5,7 +5,6 @@
 //! edge around them: it drives the session, and has the terminal.
 
 pub mod action;
-pub mod cells;
 pub mod complete;
 pub mod composer;
 pub mod editor;

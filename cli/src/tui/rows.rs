@@ -11,11 +11,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::action::Action;
-use super::cells;
 use super::options::Options;
 use super::room::{Entry, Pending, PendingState, Room};
 use super::theme::{Role, Sign, Theme};
 use super::timeline::{Crowd, Item, Kind, Said, Tone};
+use crate::cells;
 use crate::operation;
 use crate::wrap;
 

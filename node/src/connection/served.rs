@@ -404,7 +404,9 @@ impl Served {
             account: None,
             name,
         };
-        let entry = entry(author.clone(), now_ms());
+        // Most messages refer to none: the name is copied for those that do.
+        let judged = reference.map(|reference| (reference, author.clone()));
+        let entry = entry(author, now_ms());
         let topic = match &entry {
             LaneFrame::TopicChanged(change) => Some(change.topic.clone()),
             _ => None,
@@ -415,9 +417,9 @@ impl Served {
             frame: entry.to_bytes(),
             topic,
         };
-        match reference {
+        match judged {
             // One that comes out of order is refused by the room.
-            Some(reference)
+            Some((reference, author))
                 if !joined.lane.is_out_of_order(nonce)
                     && !self.hub.may_refer(&joined.room, &author, reference) =>
             {

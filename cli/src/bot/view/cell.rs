@@ -1,41 +1,21 @@
 //! Texts of an exact width, and bars.
 
-use unicode_segmentation::UnicodeSegmentation;
-use unicode_width::UnicodeWidthStr;
-
 use super::number::number_as_f64;
+use crate::cells;
 
 /// The text at the left of so many columns, cut when it is longer.
 pub(super) fn left(text: &str, columns: usize) -> String {
-    let mut text = cut(text, columns);
-    let missing = columns.saturating_sub(text.width());
-    text.extend(std::iter::repeat_n(' ', missing));
-    text
+    cells::left(text, columns, CUT)
 }
 
 /// The text at the right of so many columns, cut when it is longer.
 pub(super) fn right(text: &str, columns: usize) -> String {
-    let text = cut(text, columns);
-    let missing = columns.saturating_sub(text.width());
-    format!("{}{text}", " ".repeat(missing))
+    cells::right(text, columns, CUT)
 }
 
 /// At most so many columns of a text; what is cut is marked.
 pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    for letter in text.graphemes(true) {
-        if kept.width() + letter.width() + 1 > columns {
-            break;
-        }
-        kept.push_str(letter);
-    }
-    if columns > 0 {
-        kept.push('…');
-    }
-    kept
+    cells::cut(text, columns, CUT)
 }
 
 /// A part of so many columns, filled in eighths; something is never nothing.
@@ -95,6 +75,9 @@ fn eighths(part: f64, steps: usize) -> usize {
 
 const LYING: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const STANDING: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Where something was cut.
+const CUT: &str = "…";
 
 #[cfg(test)]
 mod tests {

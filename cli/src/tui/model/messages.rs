@@ -114,11 +114,7 @@ impl Model {
                 }
                 Report::TopicChanged { cursor, change, .. } => {
                     at_ms = change.at_ms;
-                    let (name, topic) = (&change.author.name, change.topic.as_str());
-                    let line = match topic {
-                        "" => format!("{name} removed the topic"),
-                        topic => format!("{name} set the topic: {topic}"),
-                    };
+                    let line = remark::topic(&change);
                     items.push(Item::remark(at_ms, Some(cursor), Tone::Quiet, line));
                 }
                 other => {

@@ -40,11 +40,7 @@ impl Model {
                 change,
                 ..
             } => {
-                let name = &change.author.name;
-                let line = match change.topic.as_str() {
-                    "" => format!("{name} removed the topic"),
-                    topic => format!("{name} set the topic: {topic}"),
-                };
+                let line = remark::topic(&change);
                 if let Some(index) = self.index_of(&place) {
                     self.rooms[index].topic = change.topic.clone();
                     self.rooms[index].newest = Some(cursor);

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::put;
+use crate::cells;
 use crate::tui::action::Action;
-use crate::tui::cells;
 use crate::tui::layout::PROMPT_COLUMNS;
 use crate::tui::model::{Aim, Model};
 use crate::tui::theme::{Role, Sign};

@@ -9,11 +9,11 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::action::Action;
-use super::cells;
 use super::layout::{COLUMNS_MIN, Layout, ROWS_MIN};
 use super::model::{Link, Model, Now};
 use super::scroll;
 use super::theme::{Role, Sign};
+use crate::cells;
 use crate::wrap;
 
 mod input;

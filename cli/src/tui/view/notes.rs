@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{put, seconds_left};
+use crate::cells;
 use crate::tui::action::Action;
-use crate::tui::cells;
 use crate::tui::model::{Aim, Link, Model, Now, Overlay};
 use crate::tui::theme::{Role, Sign};
 

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{chosen, clear, put};
+use crate::cells;
 use crate::command::COMMANDS;
 use crate::tui::action::{Action, BINDINGS, Group};
-use crate::tui::cells;
 use crate::tui::model::{LOCAL_COMMANDS, Model, Overlay};
 use crate::tui::picker::Picker;
 use crate::tui::theme::{Role, Sign, Theme};

@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::put;
+use crate::cells;
 use crate::config::Level;
-use crate::tui::cells;
 use crate::tui::model::Model;
 use crate::tui::model::mouse::first_room;
 use crate::tui::room::Room;

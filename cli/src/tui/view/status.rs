@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ratatui::text::Line;
 
-use crate::tui::cells;
+use crate::cells;
 use crate::tui::model::{Link, Model};
 use crate::tui::room::PendingState;
 use crate::tui::theme::{Role, Sign};
