@@ -280,41 +280,11 @@ fn summary(command: &Command) -> String {
 
 /// The command that somebody meant who typed this, if one is near.
 fn nearest(typed: &str) -> Option<&'static str> {
-    let typed: Vec<char> = typed.to_lowercase().chars().take(TYPED_CHARS_MAX).collect();
     let words = COMMANDS.iter().flat_map(|command| {
-        command
-            .aliases
-            .iter()
-            .chain([&command.name])
-            .map(|word| (*word, command.name))
+        let aliases = command.aliases.iter().copied();
+        aliases.chain([command.name])
     });
-    words
-        .map(|(word, name)| (distance(&typed, word), word.len(), name))
-        .filter(|(distance, word_len, _)| *distance <= 2 && distance < word_len)
-        .min_by_key(|(distance, ..)| *distance)
-        .map(|(.., name)| name)
-}
-
-/// Letters to insert, delete, replace or swap with their neighbour to make one word of the other.
-pub(crate) fn distance(typed: &[char], word: &str) -> usize {
-    let word: Vec<char> = word.chars().collect();
-    let mut before = vec![];
-    let mut row: Vec<usize> = (0..=word.len()).collect();
-    for (i, &a) in typed.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, &b) in word.iter().enumerate() {
-            let mut cost = (row[j] + usize::from(a != b))
-                .min(row[j + 1] + 1)
-                .min(next[j] + 1);
-            if i > 0 && j > 0 && a == word[j - 1] && typed[i - 1] == b {
-                let swapped: &Vec<usize> = &before;
-                cost = cost.min(swapped[j - 1] + 1);
-            }
-            next.push(cost);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[word.len()]
+    find(crate::nearest::nearest(typed, words)?).map(|command| command.name)
 }
 
 fn suggestion(nearest: &Option<&'static str>) -> String {

@@ -7,6 +7,7 @@ pub mod canvas;
 pub mod cells;
 pub mod clean;
 pub mod command;
+pub mod complete;
 pub mod config;
 pub mod connect;
 pub mod conversation;

@@ -1,7 +1,5 @@
 //! The known word that a mistyped one was meant to be.
 
-use crate::command::distance;
-
 /// The word nearest to what was typed, if it is near: at most two letters off, or three in long
 /// words, and never all of them.
 #[must_use]
@@ -13,6 +11,28 @@ pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(distance, word)| *distance <= 2 + word.len() / 10 && *distance < word.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
+}
+
+/// Letters to insert, delete, replace or swap with their neighbour to make one word of the other.
+pub(crate) fn distance(typed: &[char], word: &str) -> usize {
+    let word: Vec<char> = word.chars().collect();
+    let mut before = vec![];
+    let mut row: Vec<usize> = (0..=word.len()).collect();
+    for (i, &a) in typed.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, &b) in word.iter().enumerate() {
+            let mut cost = (row[j] + usize::from(a != b))
+                .min(row[j + 1] + 1)
+                .min(next[j] + 1);
+            if i > 0 && j > 0 && a == word[j - 1] && typed[i - 1] == b {
+                let swapped: &Vec<usize> = &before;
+                cost = cost.min(swapped[j - 1] + 1);
+            }
+            next.push(cost);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[word.len()]
 }
 
 /// Longer than any word there is: comparing takes the product of both lengths.

@@ -1,6 +1,7 @@
 //! What Tab adds to the line.
 
 use crate::command::COMMANDS;
+use crate::complete::{Sought, Typed};
 use crate::terminal::desk::Words;
 
 /// What Tab does to a line.
@@ -16,30 +17,23 @@ pub(super) enum Completion {
 
 /// Completes the word before the cursor; `before` is the line up to it.
 pub(super) fn complete(before: &str, words: &Words) -> Completion {
-    let start = before
-        .rfind(char::is_whitespace)
-        .map_or(0, |space| space + 1);
-    let (head, word) = before.split_at(start);
-    let is_first = head.trim().is_empty();
-    if word.is_empty() {
+    let Typed { sought, word, .. } = Typed::of(before);
+    let has_mark = !matches!(
+        sought,
+        Sought::Name {
+            is_marked: false,
+            ..
+        }
+    );
+    if word.is_empty() && !has_mark || before.ends_with(char::is_whitespace) {
         return Completion::Nothing;
     }
-    if is_first && let Some(typed) = word.strip_prefix('/') {
-        let names = COMMANDS.iter().map(|command| command.name);
-        return pick(typed, names, " ");
-    }
-    if let Some(typed) = word.strip_prefix('#') {
-        return pick(typed, words.rooms(), " ");
-    }
-    match head.split_whitespace().next() {
-        Some("/join" | "/j" | "/leave" | "/part" | "/who" | "/names") => {
-            pick(word, words.rooms(), " ")
-        }
-        Some("/help" | "/h") => pick(word, COMMANDS.iter().map(|command| command.name), ""),
-        _ => {
-            let typed = word.strip_prefix('@').unwrap_or(word);
-            pick(typed, words.users(), if is_first { ": " } else { " " })
-        }
+    match sought {
+        Sought::Command => pick(word, COMMANDS.iter().map(|command| command.name), " "),
+        Sought::MarkedRoom | Sought::Room => pick(word, words.rooms(), " "),
+        Sought::Topic => pick(word, COMMANDS.iter().map(|command| command.name), ""),
+        Sought::Name { is_first: true, .. } => pick(word, words.users(), ": "),
+        Sought::Name { .. } | Sought::Level => pick(word, words.users(), " "),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What Tab makes of the word before the cursor: names, rooms and commands, one after the other. Pure.
 
 use crate::command::COMMANDS;
+use crate::complete::{Sought, Typed};
+use crate::config::Level;
 use crate::tui::model::LOCAL_COMMANDS;
 
 /// Words that Tab goes through.
@@ -28,15 +30,13 @@ impl Cycle {
     /// The words that fit what is before the cursor; none when there are none.
     #[must_use]
     pub fn of(before: &str, words: &Words) -> Option<Self> {
-        let start = before.rfind(char::is_whitespace).map_or(0, |space| {
-            space + before[space..].chars().next().map_or(1, char::len_utf8)
-        });
-        let (head, word) = before.split_at(start);
+        let typed = Typed::of(before);
         // Of nothing there is nothing to complete, but for what a command takes.
-        if word.is_empty() && !head.starts_with('/') {
+        if before[typed.start..].is_empty() && !before.starts_with('/') {
             return None;
         }
-        let fitting = fitting(head, word, words);
+        let start = typed.start;
+        let fitting = fitting(typed, words);
         (!fitting.is_empty()).then_some(Self {
             start,
             end: before.len(),
@@ -64,36 +64,25 @@ impl Cycle {
     }
 }
 
-fn fitting(head: &str, word: &str, words: &Words) -> Vec<String> {
-    let is_first = head.trim().is_empty();
-    if is_first && let Some(typed) = word.strip_prefix('/') {
-        let commands = commands().filter(|name| begins(name, typed));
-        return bounded(commands.map(|name| format!("/{name} ")));
-    }
-    if let Some(typed) = word.strip_prefix('#') {
-        let rooms = words.rooms.iter().filter(|room| begins(room, typed));
-        return bounded(rooms.map(|room| format!("#{room} ")));
-    }
-    match head.split_whitespace().next() {
-        Some("/join" | "/j" | "/leave" | "/part" | "/who" | "/names") => {
-            let rooms = words.rooms.iter().filter(|room| begins(room, word));
-            bounded(rooms.map(|room| format!("{room} ")))
-        }
-        Some("/help" | "/h") => {
-            let commands = commands().filter(|name| begins(name, word));
-            bounded(commands.map(str::to_owned))
-        }
-        Some("/notify") => {
-            let levels = ["off", "mentions", "all"].into_iter();
+fn fitting(Typed { sought, word, .. }: Typed<'_>, words: &Words) -> Vec<String> {
+    let commands = || commands().filter(|name| begins(name, word));
+    let rooms = || words.rooms.iter().filter(|room| begins(room, word));
+    match sought {
+        Sought::Command => bounded(commands().map(|name| format!("/{name} "))),
+        Sought::MarkedRoom => bounded(rooms().map(|room| format!("#{room} "))),
+        Sought::Room => bounded(rooms().map(|room| format!("{room} "))),
+        Sought::Topic => bounded(commands().map(str::to_owned)),
+        Sought::Level => {
+            let levels = Level::NAMES.iter().map(|(name, _)| *name);
             bounded(levels.filter(|name| begins(name, word)).map(str::to_owned))
         }
-        _ => {
-            let (at, typed) = match word.strip_prefix('@') {
-                Some(typed) => ("@", typed),
-                None => ("", word),
-            };
+        Sought::Name {
+            is_marked,
+            is_first,
+        } => {
+            let at = if is_marked { "@" } else { "" };
             let after = if is_first { ": " } else { " " };
-            let names = words.names.iter().filter(|name| begins(name, typed));
+            let names = words.names.iter().filter(|name| begins(name, word));
             bounded(names.map(|name| format!("{at}{name}{after}")))
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Unit;
 use crate::bot::report::{Report, Summary};
-use crate::command::distance;
+use crate::nearest::distance;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use chat_protocol::{Cursor, Text, UserName};
 
 use super::{Aim, Model, Now, Overlay};
 use crate::command::{self, CommandError};
+use crate::nearest::nearest;
 use crate::operation::{Operation, Request, Style, Which};
 use crate::tui::room::{Pending, PendingState, Room};
 use crate::tui::timeline::Tone;
@@ -70,8 +71,9 @@ impl Model {
             Err(error) => {
                 let not_sent = matches!(error, CommandError::Text(_));
                 let what = if not_sent { "not sent: " } else { "" };
+                let error = with_local(error);
                 self.remark(now, Tone::Error, format!("{what}{error}"));
-                if matches!(error, CommandError::Text(_)) && self.composer.is_empty() {
+                if not_sent && self.composer.is_empty() {
                     // It is right there to be shortened.
                     self.composer.set(line);
                 }
@@ -316,6 +318,21 @@ pub(super) fn escaped(text: &str) -> String {
         format!("/{text}")
     } else {
         text.to_owned()
+    }
+}
+
+/// The same error; what was mistyped may have been a command of this client alone.
+fn with_local(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Unknown {
+            typed,
+            nearest: None,
+        } => {
+            let names = super::LOCAL_COMMANDS.iter().map(|command| command.name);
+            let nearest = nearest(&typed, names);
+            CommandError::Unknown { typed, nearest }
+        }
+        other => other,
     }
 }
 

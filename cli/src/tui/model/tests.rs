@@ -768,6 +768,12 @@ fn typing_on_closes_the_help_and_is_not_swallowed() {
         "also a question mark can begin a message"
     );
     chord(&mut model, KeyCode::Backspace, KeyModifiers::NONE);
+    press(&mut model, "?/serch\n");
+    let told = model.room().timeline.iter().next_back().unwrap().1;
+    assert_eq!(
+        told.text(),
+        "there is no command /serch; did you mean /search?"
+    );
     press(&mut model, "?/help edit");
     assert!(model.overlay.is_none());
     assert_eq!(model.composer.text(), "/help edit");
