@@ -8,7 +8,7 @@ use chat_protocol::client::{ClientFrame, Start};
 use chat_protocol::lane::{Author, HistoryPage, LaneFrame, Message, TopicChanged};
 use chat_protocol::limits::{HISTORY_PAGES_MAX, PAGE_LEN_MAX};
 use chat_protocol::node::{
-    Ack, BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
+    BackplaneState, Done, MemberPage, Renamed, RoomPage, RoomSummary, Status,
 };
 use chat_protocol::{
     CloseCode, Cursor, ErrorCode, Frame, Nonce, Reference, RequestId, RoomName, RoomRef,
@@ -22,6 +22,7 @@ use tokio::time;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{Span, debug, info};
 
+mod refer;
 mod typing;
 
 use self::typing::Typist;
@@ -32,7 +33,6 @@ use crate::backplane::Draft;
 use crate::hub::{Admitted, Hub, LaneAsk, Member};
 use crate::outlet::{Invitation, Joined, Opening, PageOut};
 use crate::policy::Refusal;
-use crate::room::Room;
 use crate::session::{self, Command, Denial, Session};
 use crate::{damage, supervise};
 
@@ -427,57 +427,6 @@ impl Served {
                 self.examine(lane, room, author, reference, draft);
             }
             _ => self.hub.publish(joined, draft),
-        }
-    }
-
-    /// Has the entry looked up that a publish refers to, and reads no more until that is done.
-    fn examine(
-        &mut self,
-        lane: RoomRef,
-        room: Arc<Room>,
-        author: Author,
-        reference: Reference,
-        draft: Draft,
-    ) {
-        self.is_examining = true;
-        let hub = Arc::clone(&self.hub);
-        self.pending.push(Box::pin(async move {
-            let result = hub.examine(&room, &author, draft.nonce, reference).await;
-            Finished::Examined {
-                lane,
-                draft,
-                result,
-            }
-        }));
-    }
-
-    fn on_examined(
-        &mut self,
-        lane: RoomRef,
-        draft: Draft,
-        result: Result<Option<Cursor>, Refusal>,
-    ) {
-        self.is_examining = false;
-        let (outlet, nonce) = (&self.member.outlet, draft.nonce);
-        match (self.joined.get(&lane), result) {
-            (Some(joined), Ok(None)) => self.hub.publish(joined, draft),
-            (None, Ok(None)) => {
-                let refusal = Refusal::of(ErrorCode::NotJoined);
-                outlet.send(session::rejected(lane, nonce, refusal));
-            }
-            (_, Ok(Some(cursor))) => outlet.send(Ack {
-                room: lane,
-                nonce,
-                cursor,
-            }),
-            (joined, Err(refusal)) => {
-                if let Some(joined) = joined
-                    && ErrorCode::is_retryable(refusal.code.to_wire())
-                {
-                    joined.lane.refuse(nonce);
-                }
-                outlet.send(session::rejected(lane, nonce, refusal));
-            }
         }
     }
 
