@@ -229,9 +229,6 @@ impl Reader<'_> {
                 file.keys.insert(name.to_owned(), chords);
             }
         }
-        if self.faults.len() > faults_before {
-            return;
-        }
         let changes: Vec<(&str, &[String])> = file
             .keys
             .iter()
@@ -240,7 +237,7 @@ impl Reader<'_> {
         // Each by itself, so that all that is wrong is told; then what they are together.
         let alone = changes.iter().map(|change| Keymap::with([*change]));
         let mut errors: Vec<KeymapError> = alone.filter_map(Result::err).collect();
-        if errors.is_empty() {
+        if errors.is_empty() && self.faults.len() == faults_before {
             match Keymap::with(changes.iter().copied()) {
                 Ok(keymap) => file.keymap = keymap,
                 Err(error) => errors.push(error),

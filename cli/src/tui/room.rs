@@ -53,6 +53,8 @@ pub struct Room {
     pub is_abandoned: bool,
     /// How far the room has to come after a reconnect.
     pub catching: Option<Catching>,
+    /// Who said the last message, and when it came.
+    pub last_said: Option<(UserName, Instant)>,
     /// Who is typing, and until when that is to be believed.
     pub typing: Vec<(UserName, Instant)>,
 }

@@ -92,6 +92,15 @@ fn unknown_keys_are_told_with_the_nearest() {
             "6:1: unknown key `piker` in [keys] (did you mean `picker`?)",
         ]
     );
+    // Each mistake is told, whatever others there are.
+    assert_eq!(
+        faults("[keys]\npiker = \"f1\"\nundo = \"ctrl-i\"\nsearch = \"a\""),
+        [
+            "2:1: unknown key `piker` in [keys] (did you mean `picker`?)",
+            "3:1: Ctrl-i of undo cannot be given: terminals send it for Tab",
+            "4:1: a of search cannot be given: it is a letter to be typed",
+        ]
+    );
     let far = faults("colour = 1");
     assert!(far[0].contains("chat-cli config init --print"), "{far:?}");
     let bare = faults("[notify]\nlobby = \"off\"");

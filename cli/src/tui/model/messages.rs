@@ -34,6 +34,7 @@ impl Model {
         }
         let author = message.author.name.clone();
         room.typing.retain(|(name, _)| *name != author);
+        room.last_said = Some((author, now.instant));
         if !message.content.is_message() {
             room.refer(cursor, &message);
             room.newest = Some(cursor);

@@ -195,6 +195,14 @@ impl Model {
             Report::Typing { place, name } => {
                 let until = now.instant + chat_client::TYPING_TIME;
                 if let Some(index) = self.index_of(place) {
+                    let last = self.rooms[index].last_said.as_ref();
+                    // What was typed before a message may be told after it.
+                    let is_of_message = last.is_some_and(|(who, at)| {
+                        who == name && now.instant.saturating_duration_since(*at) < TYPING_LATE
+                    });
+                    if is_of_message {
+                        return;
+                    }
                     let typing = &mut self.rooms[index].typing;
                     typing.retain(|(known, _)| known != name);
                     if typing.len() < TYPING_LEN_MAX {
@@ -281,6 +289,9 @@ impl Model {
             .find_map(|room| room.pending_mut(reference))
     }
 }
+
+/// How much later than a message the word can come that it is being typed.
+const TYPING_LATE: Duration = Duration::from_secs(1);
 
 /// Most who are said to be typing in a room.
 const TYPING_LEN_MAX: usize = 8;

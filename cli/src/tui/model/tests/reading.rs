@@ -117,6 +117,14 @@ fn presence_keeps_the_list_and_ends_typing() {
     model.on_report(presence, now());
     assert_eq!(model.room().members.names, [name("ann")]);
     assert!(model.room().typing.is_empty());
+    // Told late: it was about the message that is there.
+    model.on_report(message("lobby", 1, None, "done typing"), now());
+    let late = Report::Typing {
+        place: place("lobby"),
+        name: name("bo"),
+    };
+    model.on_report(late, now());
+    assert!(model.room().typing.is_empty());
     let later = Now {
         instant: Instant::now() + Duration::from_secs(60),
         ms: 0,
