@@ -326,6 +326,15 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_began_anew_has_none_of_the_messages_before() {
+        let mut recent = Recent::default();
+        recent.on_message(at(1), &message(1, said("one")), true, false);
+        recent.on_message(at(2), &message(2, said("two")), false, false);
+        recent.on_new_log();
+        assert_eq!((recent.last(true), recent.last(false)), (None, None));
+    }
+
+    #[test]
     fn the_last_message_is_the_last_that_is_still_there() {
         let mut recent = Recent::default();
         assert_eq!((recent.last(true), recent.last(false)), (None, None));

@@ -454,4 +454,21 @@ mod tests {
         assert_eq!(composer.take().len(), TEXT_BYTES_MAX - 400);
         assert!(composer.is_empty());
     }
+
+    #[test]
+    fn every_change_is_drawn() {
+        let mut composer = composer("abc");
+        assert_eq!(composer.draw(20).rows, ["abc"]);
+        composer.replace(0, 3, "xyz");
+        assert_eq!(composer.draw(20).rows, ["xyz"]);
+        composer.set("uvw");
+        assert_eq!(composer.draw(20).rows, ["uvw"]);
+        composer.edit(Action::Transpose);
+        assert_eq!(composer.draw(20).rows, ["uwv"]);
+        composer.edit(Action::Undo);
+        assert_eq!(composer.draw(20).rows, ["uvw"]);
+        composer.take();
+        composer.insert_text("rst");
+        assert_eq!(composer.draw(20).rows, ["rst"]);
+    }
 }

@@ -197,23 +197,7 @@ pub(super) fn certificate(
     let refused = refusal.filter(|failure| failure.exit == Exit::Refused);
     let step = match (refused, days) {
         (Some(failure), _) => Step::of_failure("certificate", failure.clone()),
-        (None, Some(days)) if days < 0 => {
-            let text = format!("trusted by {by}, but ended {} days ago", -days);
-            Step::ok("certificate", text).warn("have the node's operator renew it")
-        }
-        (None, Some(days)) if days < DAYS_MIN => {
-            let text = format!("trusted by {by}, ends in {days} days");
-            if word == "development_ca" {
-                // Renewed by the node itself.
-                Step::ok("certificate", text)
-            } else {
-                Step::ok("certificate", text).warn("have the node's operator renew it soon")
-            }
-        }
-        (None, Some(days)) => Step::ok(
-            "certificate",
-            format!("trusted by {by}, ends in {days} days"),
-        ),
+        (None, Some(days)) => trusted_for(&by, days, word == "development_ca"),
         (None, None) => Step::ok("certificate", format!("trusted by {by}")),
     };
     let until = seen
@@ -256,9 +240,41 @@ fn days_until(end: SystemTime, now: SystemTime) -> i64 {
 /// A certificate that ends within these days is worth a word.
 const DAYS_MIN: i64 = 14;
 
+/// What to say of a trusted certificate that ends in so many days. Nodes renew those of development
+/// themselves.
+fn trusted_for(by: &str, days: i64, is_renewed: bool) -> Step {
+    if days < 0 {
+        let text = format!("trusted by {by}, but ended {} days ago", -days);
+        return Step::ok("certificate", text).warn("have the node's operator renew it");
+    }
+    let step = Step::ok(
+        "certificate",
+        format!("trusted by {by}, ends in {days} days"),
+    );
+    if days < DAYS_MIN && !is_renewed {
+        step.warn("have the node's operator renew it soon")
+    } else {
+        step
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::step::State;
     use super::*;
+
+    #[test]
+    fn a_certificate_about_to_end_is_warned_of() {
+        for (days, is_renewed, state) in [
+            (-3, false, State::Warning),
+            (-3, true, State::Warning),
+            (DAYS_MIN - 1, false, State::Warning),
+            (DAYS_MIN - 1, true, State::Ok),
+            (DAYS_MIN, false, State::Ok),
+        ] {
+            assert_eq!(trusted_for("x", days, is_renewed).state, state, "{days}");
+        }
+    }
 
     #[test]
     fn days_are_counted_on_both_sides_of_now() {

@@ -178,3 +178,15 @@ fn nobody_writes_to_somebody_who_has_gone() {
         "{asked:?}"
     );
 }
+
+#[test]
+fn rooms_that_are_being_opened_are_bounded() {
+    let mut model = model();
+    for number in 0..70 {
+        press(&mut model, &format!("/join room{number}\n"));
+    }
+    let told = model.room().timeline.iter();
+    let told = told.filter(|(_, item)| item.text() == "too much is under way; wait a little");
+    assert_eq!(told.count(), 70 - 64);
+    assert_eq!(model.outbox.len(), 64);
+}
